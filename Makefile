@@ -1,0 +1,119 @@
+# make            build/lockstep: one static binary that runs in any image
+# make debug      build/debug/lockstep: glibc, AddressSanitizer and UndefinedBehaviorSanitizer
+# make demo       five replicas and a private PostgreSQL, drawn on the terminal
+# make test       everything that CI runs: unit, simulation, end to end, also with the sanitizer build
+# make sim SEEDS=100000 [FIRST=1]      more of the simulation
+# make bench      the figures of README
+# make format, make lint
+#
+# What the machine lacks is installed from its own package mirror, and said first.
+
+VERSION := 0.1.0
+SEEDS ?= 2000
+FIRST ?= 1
+PYTHON := /usr/bin/python3
+
+SOURCES := $(wildcard src/*.c entrypoint/*.c)
+C_FILES = $(wildcard src/*.[ch] entrypoint/*.[ch] tests/unit/*.[ch] tests/sim/*.[ch] tests/e2e/tools/*.[ch] tests/bench/*.[ch] tests/fuzz/*.[ch])
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Werror
+CPPFLAGS := -D_GNU_SOURCE -DLOCKSTEP_VERSION='"$(VERSION)"' -Isrc -Ientrypoint
+CFLAGS := -std=c17 $(WARNINGS) -fstack-protector-strong -MMD -MP
+
+.PHONY: all debug demo test sim bench format lint clean release-needs debug-needs test-needs
+.DELETE_ON_ERROR:
+
+all: build/lockstep
+
+# ---- the static binary ------------------------------------------------------------------------------------------------
+# musl-gcc of Debian 12 ignores -static-pie, so the start files and the linker's flags are spelt out.
+
+RELEASE_OBJECTS := $(SOURCES:%.c=build/release/%.o)
+STATIC_CC := musl-gcc
+STATIC_LIBRARIES := -lpq -lpgcommon_shlib -lpgport_shlib -lssl -lcrypto -luv -lcjson
+musl_directory = /usr/lib/$(shell uname -m)-linux-musl
+gcc_file = $(shell $(STATIC_CC) -print-file-name=$(1))
+dependencies = $$(cat build/release/dependencies)
+
+build/release/dependencies: release-needs
+	@mkdir -p $(@D)
+	@docker/deps.sh > $@.new && { cmp -s $@.new $@ || cp $@.new $@; }; status=$$?; rm -f $@.new; exit $$status
+
+release-needs:
+	@docker/need.sh gcc make musl-tools
+
+build/release/%.o: %.c build/release/dependencies
+	@mkdir -p $(@D)
+	$(STATIC_CC) $(CPPFLAGS) $(CFLAGS) -O2 -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+	    -ffile-prefix-map=$(CURDIR)=. -I$(dependencies)/include -c -o $@ $<
+
+build/lockstep: $(RELEASE_OBJECTS)
+	$(STATIC_CC) -static -nostartfiles -s \
+	    -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now,-z,noexecstack,--gc-sections,--build-id=none \
+	    $(musl_directory)/rcrt1.o $(musl_directory)/crti.o $(call gcc_file,crtbeginS.o) \
+	    $^ -L$(dependencies)/lib $(STATIC_LIBRARIES) \
+	    $(call gcc_file,crtendS.o) $(musl_directory)/crtn.o -o $@
+
+# ---- the sanitizer build ----------------------------------------------------------------------------------------------
+
+DEBUG_OBJECTS := $(SOURCES:%.c=build/debug/%.o)
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+DEBUG_FLAGS := -g -O1 $(SANITIZERS) -I/usr/include/postgresql
+DEBUG_LIBRARIES := -lpq -lssl -lcrypto -luv -lcjson
+
+debug: build/debug/lockstep
+
+debug-needs:
+	@docker/need.sh gcc make libc6-dev libpq-dev libssl-dev libuv1-dev libcjson-dev
+
+build/debug/%.o: %.c | debug-needs
+	@mkdir -p $(@D)
+	gcc $(CPPFLAGS) $(CFLAGS) $(DEBUG_FLAGS) -c -o $@ $<
+
+build/debug/lockstep: $(DEBUG_OBJECTS)
+	gcc $(SANITIZERS) -o $@ $^ $(DEBUG_LIBRARIES)
+
+# ---- tests ------------------------------------------------------------------------------------------------------------
+
+UNIT_SOURCES := $(wildcard tests/unit/*.c)
+SIM_SOURCES := $(wildcard tests/sim/*.c) $(wildcard src/gate*.c) src/times.c src/record.c
+
+test-needs: debug-needs
+	@docker/need.sh libcmocka-dev python3-pytest python3-pytest-xdist python3-psycopg2 postgresql pgbouncer iproute2 \
+	    nftables strace util-linux procps
+
+test: build/lockstep build/debug/lockstep build/unit build/sim test-needs
+	@$(PYTHON) tests/run.py
+
+build/unit: $(UNIT_SOURCES) $(filter-out build/debug/entrypoint/main.o,$(DEBUG_OBJECTS)) | test-needs
+	gcc $(CPPFLAGS) $(filter-out -MMD -MP,$(CFLAGS)) $(DEBUG_FLAGS) -o $@ $^ $(DEBUG_LIBRARIES) -lcmocka
+
+build/sim: $(SIM_SOURCES) $(wildcard tests/sim/*.h src/*.h) | debug-needs
+	@mkdir -p $(@D)
+	gcc $(CPPFLAGS) -Itests/sim $(filter-out -MMD -MP,$(CFLAGS)) -O2 -o $@ $(SIM_SOURCES)
+
+sim: build/sim
+	build/sim $(SEEDS) $(FIRST)
+
+bench: build/lockstep
+	@docker/need.sh postgresql python3-psycopg2 strace
+	@$(PYTHON) tests/bench/bench.py
+
+demo: build/lockstep
+	@docker/need.sh postgresql python3
+	@$(PYTHON) examples/demo/demo.py
+
+# ---- form -------------------------------------------------------------------------------------------------------------
+
+format:
+	@docker/need.sh clang-format
+	clang-format -i $(C_FILES)
+
+lint: debug-needs
+	@docker/need.sh clang-format clang-tidy libcmocka-dev
+	clang-format --dry-run -Werror $(C_FILES)
+	clang-tidy --quiet $(SOURCES) -- -std=c17 $(CPPFLAGS) -I/usr/include/postgresql
+
+clean:
+	rm -rf build
+
+-include $(RELEASE_OBJECTS:.o=.d) $(DEBUG_OBJECTS:.o=.d)

@@ -1,0 +1,19 @@
+/* The environments that the app and the migration command get (DESIGN section 1). */
+#ifndef LOCKSTEP_ENVIRONMENT_H
+#define LOCKSTEP_ENVIRONMENT_H
+
+#include "options.h"
+#include "record.h"
+
+/* What the app sees: what the container got, in order and byte for byte, without what lockstep consumed and --unset;
+ * DATABASE_URL set if it came from a file. The caller frees the array, not its strings. NULL if memory is out. */
+char **environment_of_app(const struct options *options, char *const environment[]);
+
+/* What the command sees: the same with the --unset ones, and LOCKSTEP_TOKEN, LOCKSTEP_TARGET, LOCKSTEP_ATTEMPT,
+ * LOCKSTEP_PREVIOUS, and PGAPPNAME unless the user set it. Freed by environment_free_command. */
+char **environment_of_command(const struct options *options, char *const environment[], const char *target,
+                              uint64_t token, int attempt, enum run_state previous);
+
+void environment_free_command(char **environment);
+
+#endif

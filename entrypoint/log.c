@@ -1,0 +1,143 @@
+#include "log.h"
+
+#include "clock.h"
+#include "tail.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 8192
+
+static const char *const event_names[] = {
+#define X(id, name) [EVENT_##id] = name,
+    EVENTS(X)
+#undef X
+};
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+static const char *const level_prefixes[] = {"debug: ", "", "warning: ", "error: "};
+
+static bool as_json;
+static enum log_level lowest = LOG_LEVEL_INFO;
+static const struct mask *secrets;
+static bool refreshing; /* the terminal's cursor stands behind a progress line */
+
+void log_configure(bool json, enum log_level level)
+{
+    as_json = json;
+    lowest = level;
+}
+
+void log_mask(const struct mask *mask)
+{
+    secrets = mask;
+}
+
+static void write_line(int fd, const char *line, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = write(fd, line, length);
+        if (n < 0 && errno != EINTR)
+            return; /* nobody reads it, and nobody is left to be told */
+        if (n > 0) {
+            line += n;
+            length -= (size_t)n;
+        }
+    }
+}
+
+static void mask_into(const char *text, char *out, size_t capacity)
+{
+    static const struct mask none;
+    mask_text(secrets ? secrets : &none, text, out, capacity);
+}
+
+static void write_json(int fd, enum log_level level, enum event event, const struct log_field *fields,
+                       const char *message)
+{
+    char now[CLOCK_TEXT_CAPACITY], text[LINE_MAX_BYTES];
+    clock_text(clock_wall_ms(), now);
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "time", now);
+    cJSON_AddStringToObject(object, "level", level_names[level]);
+    cJSON_AddStringToObject(object, "event", event_names[event]);
+    if (message) {
+        utf8_clean(message, text, sizeof text);
+        cJSON_AddStringToObject(object, "message", text);
+    }
+    for (; fields->name; fields++) {
+        if (fields->text) {
+            char masked[LINE_MAX_BYTES];
+            mask_into(fields->text, masked, sizeof masked);
+            utf8_clean(masked, text, sizeof text);
+            cJSON_AddStringToObject(object, fields->name, text);
+        } else {
+            cJSON_AddNumberToObject(object, fields->name, (double)fields->number);
+        }
+    }
+    char *line = cJSON_PrintUnformatted(object);
+    if (line) {
+        size_t length = strlen(line);
+        line[length] = '\n'; /* in place of the terminator: one write */
+        write_line(fd, line, length + 1);
+    }
+    free(line);
+    cJSON_Delete(object);
+}
+
+static void write_text(int fd, bool in_place, const char *prefix, const char *message)
+{
+    char line[LINE_MAX_BYTES + 64];
+    int n = snprintf(line, sizeof line - 1, "%s%s%s%s", refreshing ? "\r\033[K" : "", prefix, message,
+                     in_place ? "" : "\n");
+    size_t length = (size_t)n < sizeof line - 1 ? (size_t)n : sizeof line - 2;
+    write_line(fd, line, length);
+    refreshing = in_place;
+}
+
+static void say(enum log_level level, enum event event, const struct log_field *fields, bool in_place,
+                const char *format, va_list args)
+{
+    int saved = errno;
+    char text[LINE_MAX_BYTES], message[LINE_MAX_BYTES], prefix[32];
+    if (level >= lowest) {
+        vsnprintf(text, sizeof text, format, args);
+        mask_into(text, message, sizeof message);
+        snprintf(prefix, sizeof prefix, "lockstep: %s", level_prefixes[level]);
+        if (as_json)
+            write_json(STDERR_FILENO, level, event, fields, message);
+        else
+            write_text(STDERR_FILENO, in_place && isatty(STDERR_FILENO), prefix, message);
+    }
+    errno = saved;
+}
+
+void log_say(enum log_level level, enum event event, const struct log_field *fields, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(level, event, fields, false, format, args);
+    va_end(args);
+}
+
+void log_progress(const struct log_field *fields, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(LOG_LEVEL_INFO, EVENT_PROGRESS, fields, true, format, args);
+    va_end(args);
+}
+
+void log_output(bool to_stderr, const char *line)
+{
+    int fd = to_stderr ? STDERR_FILENO : STDOUT_FILENO;
+    if (as_json)
+        write_json(fd, LOG_LEVEL_INFO, EVENT_OUTPUT,
+                   LOG_FIELDS(LOG_TEXT("stream", to_stderr ? "stderr" : "stdout"), LOG_TEXT("line", line)), NULL);
+    else
+        write_text(fd, false, "migrate | ", line);
+}

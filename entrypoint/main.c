@@ -1,0 +1,106 @@
+/* lockstep: one replica migrates, the others wait, each then executes its command. This file is the story. */
+#include "backend.h"
+#include "command.h"
+#include "environment.h"
+#include "exitcodes.h"
+#include "launch.h"
+#include "options.h"
+#include "passage.h"
+#include "target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int fail(int status, const struct err *err)
+{
+    log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_FIELDS(LOG_NUMBER("code", status)), "%s", err->text);
+    return status;
+}
+
+static int print(char *text)
+{
+    int failed = !text || fputs(text, stdout) == EOF || fflush(stdout) == EOF;
+    free(text);
+    return failed ? EXIT_CANNOT_GO_ON : EXIT_DONE;
+}
+
+/* Every secret that the environment or the command line tells us is masked in all that we say. */
+static void learn_secrets(struct mask *mask, const struct options *options)
+{
+    for (char **entry = environ; *entry; entry++)
+        if (strstr(*entry, "://") || strncmp(*entry, "PGPASSWORD=", 11) == 0)
+            mask_learn(mask, *entry);
+    if (options->lock)
+        mask_learn(mask, options->lock);
+    if (options->database)
+        mask_learn(mask, options->database);
+    log_mask(mask);
+}
+
+static int become_app(const struct options *options, const char *path, char **environment,
+                      const struct inherited *inherited)
+{
+    struct err err;
+    log_say(LOG_LEVEL_INFO, EVENT_EXEC, LOG_FIELDS(LOG_TEXT("command", options->command[0])), "executing %s",
+            options->command[0]);
+    return fail(launch_become(path, options->command, environment, inherited, &err), &err);
+}
+
+/* Everything that can be wrong with the user's words is found before anything is connected, let alone migrated. */
+static int pass_and_become(const struct options *options, struct mask *mask, const struct inherited *inherited)
+{
+    struct err err;
+    struct command command = {.argv = {NULL}};
+    char target[TARGET_CAPACITY], place[512], path[LAUNCH_PATH_CAPACITY];
+    snprintf(target, sizeof target, "%s", options->target ? options->target : "");
+    if (options->migrate && command_parse(&command, options->migrate, "--migrate (LOCKSTEP_MIGRATE)", &err) != 0)
+        return fail(EXIT_WRONG_USAGE, &err);
+    if (backend_check_url(options->lock, options->lock_what, place, sizeof place, &err) != 0 ||
+        (!options->target &&
+         target_of_files(options->target_files.items, options->target_files.count, target, &err) != 0))
+        return fail(err.code == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_CANNOT_GO_ON, &err);
+    char **environment = environment_of_app(options, environ);
+    int status = options->command ? launch_find(options->command[0], environment, path, &err) : 0;
+    if (status != 0)
+        return fail(status, &err);
+    struct passage_config config = {.options = options,
+                                    .inherited = inherited,
+                                    .mask = mask,
+                                    .target = target,
+                                    .place = place,
+                                    .command = &command,
+                                    .environment = environ};
+    bool start_despite = false;
+    status = passage_go(&config, &start_despite);
+    command_free(&command);
+    if (options->command && (status == 0 || start_despite))
+        status = become_app(options, path, environment, inherited);
+    free(environment);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static struct options options;
+    static struct mask mask;
+    struct inherited inherited;
+    struct err err;
+
+    process_begin(&inherited);
+    if (options_read(&options, argc, argv, &err) != 0)
+        return fail(EXIT_WRONG_USAGE, &err);
+    if (options.verb == VERB_HELP)
+        return print(options_help());
+    if (options.verb == VERB_VERSION)
+        return print(strdup("lockstep " LOCKSTEP_VERSION "\n"));
+    if (options.verb == VERB_SCHEMA)
+        return print(backend_ddl(options.schema));
+    learn_secrets(&mask, &options);
+    int status = pass_and_become(&options, &mask, &inherited);
+    mask_free(&mask);
+    return status;
+}

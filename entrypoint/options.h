@@ -1,0 +1,56 @@
+/* The command line and its variables: every option once, in the table of options.c. Parsing, --help and README's table
+ * come from it or are checked against it. */
+#ifndef LOCKSTEP_OPTIONS_H
+#define LOCKSTEP_OPTIONS_H
+
+#include "err.h"
+#include "log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define OPTION_LIST_MAX 64
+
+enum verb { VERB_RUN, VERB_MIGRATE, VERB_WAIT, VERB_CHECK, VERB_SCHEMA, VERB_HELP, VERB_VERSION };
+
+struct option_list {
+    const char *items[OPTION_LIST_MAX];
+    int count;
+};
+
+enum on_failure { ON_FAILURE_EXIT, ON_FAILURE_START };
+
+/* What the user said, checked. Strings live as long as argv and the environment, or the process. */
+struct options {
+    enum verb verb;
+    const char *name;
+    const char *lock;      /* with its default resolved */
+    const char *lock_what; /* what the user called it: option, variable, "the default" */
+    const char *database;  /* NULL = none */
+    const char *migrate;
+    const char *target;
+    const char *schema;
+    struct option_list target_files, unset;
+    int64_t wait_timeout, connect_timeout, migrate_timeout, stop_grace, lease, retry_delay; /* ms */
+    int64_t retries, max_attempts;
+    int64_t on_failure; /* enum on_failure */
+    int64_t log_json, log_level;
+    char **command; /* the app's argv; NULL = none */
+    /* From DATABASE_URL_FILE, for the environment of app and command; NULL = it was not there. */
+    char *database_url_from_file;
+};
+
+/* Reads argv and the environment. Returns -1 with ERR_USAGE: one line that names the option or variable, what was wrong
+ * and what would be right. The log format is set as soon as it is known, so that even this error is in it. */
+int options_read(struct options *options, int argc, char **argv, struct err *err);
+
+/* What --help prints; the caller frees it. */
+char *options_help(void);
+
+/* Whether the app must not see the variable `name`: an option's, or a _FILE helper that was read. */
+bool options_consumes(const char *name);
+
+/* Parses "500ms", "30s", "10m", "1h" or a bare number of seconds to ms. -1 if it is none of these. */
+int64_t options_duration(const char *text);
+
+#endif

@@ -1,0 +1,193 @@
+#include "options_table.h"
+
+#include "record.h"
+#include "times.h"
+#include "url.h"
+#include "variables.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define AT(member) offsetof(struct options, member)
+
+static const char *const failure_choices[] = {"exit", "start", NULL};
+static const char *const format_choices[] = {"text", "json", NULL};
+static const char *const level_choices[] = {"debug", "info", "warning", "error", NULL};
+
+const struct option options_table[] = {
+    {"--name", "LOCKSTEP_NAME", "NAME", OPTION_TEXT, AT(name), "default", 0, NULL, false,
+     "which gate; images that migrate different schemas need different names"},
+    {"--lock", "LOCKSTEP_LOCK", "URL", OPTION_TEXT, AT(lock), NULL, 0, NULL, true,
+     "where replicas meet: postgres://..., file:/DIRECTORY; default: the database, else a local directory"},
+    {"--database", "LOCKSTEP_DATABASE", "URL", OPTION_TEXT, AT(database), NULL, 0, NULL, true,
+     "the database that is migrated; default: DATABASE_URL"},
+    {"--migrate", "LOCKSTEP_MIGRATE", "CMD", OPTION_TEXT, AT(migrate), NULL, 0, NULL, false,
+     "the migration command; a JSON array is executed, anything else runs by /bin/sh -c"},
+    {"--target", "LOCKSTEP_TARGET", "V", OPTION_TEXT, AT(target), NULL, 0, NULL, false,
+     "the version that this image needs"},
+    {"--target-files", "LOCKSTEP_TARGET_FILES", "GLOB", OPTION_LIST, AT(target_files), NULL, 0, NULL, false,
+     "the version is a hash over these files (repeatable)"},
+    {"--wait-timeout", "LOCKSTEP_WAIT_TIMEOUT", "D", OPTION_DURATION, AT(wait_timeout), "1h", 0, NULL, false,
+     "whole time at the gate, 0 = for ever"},
+    {"--connect-timeout", "LOCKSTEP_CONNECT_TIMEOUT", "D", OPTION_DURATION, AT(connect_timeout), "60s", 0, NULL, false,
+     "how long, at a stretch, the server may be unreachable"},
+    {"--migrate-timeout", "LOCKSTEP_MIGRATE_TIMEOUT", "D", OPTION_DURATION, AT(migrate_timeout), "0", 0, NULL, false,
+     "the command is stopped after this long, 0 = never"},
+    {"--stop-grace", "LOCKSTEP_STOP_GRACE", "D", OPTION_DURATION, AT(stop_grace), "8s", 0, NULL, false,
+     "on SIGTERM: time between the forwarded signal and SIGKILL"},
+    {"--lease", "LOCKSTEP_LEASE", "D", OPTION_DURATION, AT(lease), "25s", TIMES_LEASE_MIN, NULL, false,
+     "how long the lock outlives the last sign of life of its holder"},
+    {"--retries", "LOCKSTEP_RETRIES", "N", OPTION_NUMBER, AT(retries), "0", 0, NULL, false,
+     "how often the winner repeats a failing command in place"},
+    {"--retry-delay", "LOCKSTEP_RETRY_DELAY", "D", OPTION_DURATION, AT(retry_delay), "5s", 0, NULL, false,
+     "pause before each of them"},
+    {"--max-attempts", "LOCKSTEP_MAX_ATTEMPTS", "N", OPTION_NUMBER, AT(max_attempts), "0", 0, NULL, false,
+     "recorded failures of one target after which nobody tries again, 0 = no limit"},
+    {"--on-failure", "LOCKSTEP_ON_FAILURE", "exit|start", OPTION_CHOICE, AT(on_failure), "exit", 0, failure_choices,
+     false, "start = exec the app although the migration failed"},
+    {"--unset", "LOCKSTEP_UNSET", "NAME", OPTION_LIST, AT(unset), NULL, 0, NULL, false,
+     "variable that the app does not get (repeatable)"},
+    {"--log-format", "LOCKSTEP_LOG_FORMAT", "text|json", OPTION_CHOICE, AT(log_json), "text", 0, format_choices, false,
+     "how lockstep's lines look"},
+    {"--log-level", "LOCKSTEP_LOG_LEVEL", "LEVEL", OPTION_CHOICE, AT(log_level), "info", 0, level_choices, false,
+     "debug, info, warning or error"},
+    {"--schema", "LOCKSTEP_SCHEMA", "NAME", OPTION_TEXT, AT(schema), "lockstep", 0, NULL, false,
+     "Postgres schema of the record tables"},
+};
+
+const int options_count = (int)(sizeof options_table / sizeof options_table[0]);
+
+static bool was_given(const bool given[], const char *flag)
+{
+    int i = 0;
+    while (strcmp(options_table[i].flag, flag) != 0)
+        i++;
+    return given[i];
+}
+
+bool options_consumes(const char *name)
+{
+    static const char *const helpers[] = {"DATABASE_URL_FILE"};
+    for (int i = 0; i < options_count; i++) {
+        const struct option *option = &options_table[i];
+        size_t length = strlen(option->variable);
+        if (strncmp(name, option->variable, length) == 0 &&
+            (name[length] == '\0' || (option->secret && strcmp(name + length, "_FILE") == 0)))
+            return true;
+    }
+    for (size_t i = 0; i < sizeof helpers / sizeof helpers[0]; i++)
+        if (strcmp(name, helpers[i]) == 0)
+            return true;
+    return false;
+}
+
+static int check_name(const char *name, struct err *err)
+{
+    size_t good = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+    if (name[good] || good >= NAME_CAPACITY || name[0] == '.')
+        return err_set(err, ERR_USAGE,
+                       "--name (LOCKSTEP_NAME): \"%.64s\" is not a name for a gate; right would be 1 to %d "
+                       "letters, digits, dots, hyphens and underscores",
+                       name, NAME_CAPACITY - 1);
+    return 0;
+}
+
+static int check_target(const struct options *options, struct err *err)
+{
+    if (options->target && options->target_files.count)
+        return err_set(err, ERR_USAGE,
+                       "--target (LOCKSTEP_TARGET) and --target-files (LOCKSTEP_TARGET_FILES) both say what "
+                       "the image needs; right would be one of them");
+    if (!options->target && !options->target_files.count)
+        return err_set(err, ERR_USAGE,
+                       "nothing says what version the image needs; add --target VERSION (LOCKSTEP_TARGET) or "
+                       "--target-files GLOB (LOCKSTEP_TARGET_FILES), such as --target-files 'migrations/*.sql'");
+    if (options->target && strlen(options->target) >= TARGET_CAPACITY)
+        return err_set(err, ERR_USAGE, "--target (LOCKSTEP_TARGET) is longer than %d bytes", TARGET_CAPACITY - 1);
+    return 0;
+}
+
+/* The database as a place to meet, or NULL if it is of another kind. An unknown scheme is an error: silently meeting in
+ * a local directory instead would let every host migrate by itself. */
+static int database_as_lock(const char *database, const char *what, bool *usable, struct err *err)
+{
+    static const char *const others[] = {"mysql",       "mysql2",    "mariadb", "sqlite", "sqlite3", "mongodb",
+                                         "mongodb+srv", "sqlserver", "mssql",   "oracle", "libsql",  "file"};
+    *usable = url_has_scheme(database, "postgres") || url_has_scheme(database, "postgresql");
+    if (*usable || strncasecmp(database, "file:", 5) == 0 || strncasecmp(database, "sqlite:", 7) == 0)
+        return 0;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (url_has_scheme(database, others[i]))
+            return 0;
+    return err_set(err, ERR_USAGE,
+                   "%s is not a database URL that lockstep knows; right would be postgres://USER:PASSWORD@"
+                   "HOST/DATABASE, or say where to meet with --lock (LOCKSTEP_LOCK)",
+                   what);
+}
+
+/* The embedded place: /var/lib/lockstep, or the user's own state directory if that may not be written. */
+static const char *local_directory(void)
+{
+    static char url[4096];
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    bool ours = access("/var/lib/lockstep", W_OK) == 0 || (errno == ENOENT && access("/var/lib", W_OK) == 0);
+    if (ours || (!state && !home))
+        return "file:/var/lib/lockstep";
+    if (state && state[0] == '/')
+        snprintf(url, sizeof url, "file:%s/lockstep", state);
+    else
+        snprintf(url, sizeof url, "file:%s/.local/state/lockstep", home ? home : "");
+    return url;
+}
+
+static int find_lock(struct options *options, const bool given[], struct err *err)
+{
+    const char *database_what = was_given(given, "--database") ? "--database" : "LOCKSTEP_DATABASE";
+    if (!options->database) {
+        if (variables_read("DATABASE_URL", &options->database, &options->database_url_from_file, err) != 0)
+            return -1;
+        database_what = "DATABASE_URL";
+    }
+    options->lock_what = was_given(given, "--lock") ? "--lock" : "LOCKSTEP_LOCK";
+    if (options->lock)
+        return 0;
+    bool usable = false;
+    if (options->database && database_as_lock(options->database, database_what, &usable, err) != 0)
+        return -1;
+    options->lock_what = usable ? database_what : "the default place";
+    options->lock = usable ? options->database : local_directory();
+    return 0;
+}
+
+static int check_verb(const struct options *options, struct err *err)
+{
+    bool migrates = options->verb == VERB_RUN || options->verb == VERB_MIGRATE;
+    if (options->verb == VERB_RUN && !options->command)
+        return err_set(err, ERR_USAGE,
+                       "run needs the COMMAND to execute once the version is there; right would be lockstep "
+                       "run [OPTIONS] COMMAND, or one of migrate, wait, check, schema, --help");
+    if (options->command && (options->verb == VERB_MIGRATE || options->verb == VERB_CHECK))
+        return err_set(err, ERR_USAGE,
+                       "\"%.64s\": %s takes no COMMAND; the migration's goes into --migrate "
+                       "(LOCKSTEP_MIGRATE)",
+                       options->command[0], options->verb == VERB_CHECK ? "check" : "migrate");
+    if (migrates && !options->migrate)
+        return err_set(err, ERR_USAGE,
+                       "--migrate (LOCKSTEP_MIGRATE) is missing; right would be --migrate 'npm run migrate', "
+                       "or the verb wait for a container that never migrates");
+    return 0;
+}
+
+int options_check(struct options *options, const bool given[], struct err *err)
+{
+    if (options->verb == VERB_SCHEMA)
+        return options->command ? err_set(err, ERR_USAGE, "\"%.64s\": schema takes no COMMAND", options->command[0])
+                                : 0;
+    if (check_verb(options, err) != 0 || check_name(options->name, err) != 0 || check_target(options, err) != 0)
+        return -1;
+    return find_lock(options, given, err);
+}

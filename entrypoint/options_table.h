@@ -1,0 +1,30 @@
+/* The table behind options.h, and what is checked once all options are read. */
+#ifndef LOCKSTEP_OPTIONS_TABLE_H
+#define LOCKSTEP_OPTIONS_TABLE_H
+
+#include "options.h"
+
+#include <stddef.h>
+
+#define OPTIONS_MAX 64
+
+enum option_kind { OPTION_TEXT, OPTION_LIST, OPTION_DURATION, OPTION_NUMBER, OPTION_CHOICE };
+
+struct option {
+    const char *flag, *variable, *value_name;
+    enum option_kind kind;
+    size_t offset;              /* in struct options */
+    const char *preset;         /* default, as the user would write it; NULL = none, or worked out in options_check */
+    int64_t minimum;            /* of a duration, ms */
+    const char *const *choices; /* NULL-ended; the value is the index */
+    bool secret;                /* may come from VARIABLE_FILE */
+    const char *help;
+};
+
+extern const struct option options_table[];
+extern const int options_count;
+
+/* What concerns more than one option: what the verb needs, exactly one target, which lock. Fills what is worked out. */
+int options_check(struct options *options, const bool given[], struct err *err);
+
+#endif

@@ -1,0 +1,444 @@
+#include "passage.h"
+
+#include "backend.h"
+#include "clock.h"
+#include "environment.h"
+#include "exitcodes.h"
+#include "gate.h"
+#include "identity.h"
+#include "later.h"
+#include "runner.h"
+#include "url.h"
+#include "words.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PULSE_MS 500 /* while the command is alive; a pause shows as a gap between two */
+#define GAP_MS   1500
+#define STEP_MS  1000 /* of the wall clock against the other */
+
+struct passage {
+    const struct passage_config *config;
+    uv_loop_t loop;
+    uv_poll_t timer_watch, signal_watch;
+    uv_timer_t pulse;
+    int timer, signals;
+    int64_t pulse_boot, pulse_wall;
+    struct gate gate;
+    struct backend *backend;
+    struct runner *runner;
+    struct words words;
+    char problem[sizeof((struct err *)0)->text];
+    char database[256];
+    char command_text[1024];
+    char told_line[LINE_CAPACITY]; /* the last one that waiters were told */
+    int64_t told_at;
+    bool alive;   /* the command */
+    bool own_run; /* the run that failed was ours */
+    bool done;
+    struct gate_action end;
+};
+
+static void step(struct passage *p, const struct gate_event *event);
+
+/* ---- actions ----------------------------------------------------------------------------------------------------- */
+
+static void ask_end(struct passage *p, const struct gate_action *action)
+{
+    static char output[TAIL_CAPACITY]; /* must live until the reply */
+    const struct tail *tail = runner_tail(p->runner);
+    struct ending ending = {
+        .token = action->token,
+        .state = action->state,
+        .exit_status = action->status,
+        .last_line = tail->last_line,
+        .output = output,
+        .output_length = tail_copy(tail, output),
+    };
+    p->backend->ops->end(p->backend, &ending);
+}
+
+static void ask(struct passage *p, const struct gate_action *action)
+{
+    struct backend *b = p->backend;
+    switch (action->op) {
+    case OP_LOOK:
+        b->ops->look(b, &action->look);
+        break;
+    case OP_LOCK:
+        b->ops->lock(b);
+        break;
+    case OP_LISTEN:
+        b->ops->listen(b);
+        break;
+    case OP_MARK:
+        b->ops->mark(b, &(struct mark){.token = action->token, .attempt = action->attempt, .repeat = action->repeat});
+        break;
+    case OP_FENCE:
+        b->ops->fence(b, action->token);
+        break;
+    case OP_BEAT:
+        b->ops->beat(b);
+        break;
+    case OP_END:
+        ask_end(p, action);
+        break;
+    case OP_RELEASE:
+        b->ops->release(b);
+        break;
+    case OP_NONE:
+        break;
+    }
+}
+
+static void start_command(struct passage *p, const struct gate_action *action)
+{
+    const struct passage_config *c = p->config;
+    char **environment =
+        environment_of_command(c->options, c->environment, c->target, action->token, action->attempt, action->state);
+    p->words.migrating_since = clock_boot_ms();
+    p->alive = p->own_run = true;
+    p->pulse_boot = clock_boot_ms();
+    p->pulse_wall = clock_wall_ms();
+    uv_timer_again(&p->pulse);
+    runner_start(p->runner, c->command->argv, environment, action->deadline, action->kill_at,
+                 p->backend->ops->lock_fd(p->backend), c->inherited, p->gate.tries > 1);
+    environment_free_command(environment);
+}
+
+static void order(struct passage *p, enum leash_order_kind kind, const struct gate_action *action)
+{
+    struct leash_order order = {
+        .kind = kind,
+        .signal = action->signal,
+        .term_at = action->deadline,
+        .kill_at = kind == LEASH_STOP ? action->deadline : action->kill_at,
+    };
+    runner_order(p->runner, &order);
+}
+
+static void perform(struct passage *p, const struct gate_action *action)
+{
+    switch (action->kind) {
+    case GATE_ASK:
+        ask(p, action);
+        break;
+    case GATE_RESET:
+        p->backend->ops->reset(p->backend);
+        break;
+    case GATE_RESET_CLERK:
+        p->backend->ops->reset_clerk(p->backend);
+        break;
+    case GATE_START:
+        start_command(p, action);
+        break;
+    case GATE_EXTEND:
+        order(p, LEASH_EXTEND, action);
+        break;
+    case GATE_STOP:
+        order(p, LEASH_STOP, action);
+        break;
+    case GATE_FORWARD:
+        order(p, LEASH_FORWARD, action);
+        break;
+    case GATE_FREEZE:
+        order(p, LEASH_FREEZE, action);
+        break;
+    case GATE_THAW:
+        order(p, LEASH_THAW, action);
+        break;
+    case GATE_SAY:
+        p->words.now = clock_boot_ms();
+        words_say(&p->words, &p->gate, action);
+        break;
+    case GATE_PASS:
+    case GATE_FAIL:
+        p->done = true;
+        p->end = *action;
+        uv_stop(&p->loop);
+        break;
+    }
+}
+
+static void set_timer(struct passage *p)
+{
+    int64_t due = gate_due(&p->gate);
+    struct itimerspec when = {.it_value = {.tv_sec = 0}};
+    if (due != GATE_NEVER) {
+        when.it_value.tv_sec = (time_t)(due / 1000);
+        when.it_value.tv_nsec = (long)(due % 1000) * 1000000 + 1; /* never 0.0, which would disarm it */
+    }
+    timerfd_settime(p->timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void perform_all(struct passage *p, const struct gate_actions *actions)
+{
+    for (int i = 0; i < actions->count; i++)
+        perform(p, &actions->list[i]);
+    if (!p->done)
+        set_timer(p);
+}
+
+static void step(struct passage *p, const struct gate_event *event)
+{
+    struct gate_actions actions;
+    if (p->done)
+        return;
+    gate_step(&p->gate, clock_boot_ms(), event, &actions);
+    perform_all(p, &actions);
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+static void remember_look(struct passage *p, const struct look *look)
+{
+    p->words.last = look->last;
+    free(p->words.failed_tail);
+    p->words.failed_tail = strndup(look->tail, look->tail_length);
+}
+
+static void on_reply(void *user, enum op op, enum op_result result, const struct look *look, const struct err *err)
+{
+    struct passage *p = user;
+    bool again = result == OP_UNAVAILABLE || result == OP_CROWDED;
+    if (err && result != OP_OK && result != OP_BUSY) {
+        if (again && strcmp(p->problem, err->text) != 0)
+            log_say(LOG_LEVEL_WARNING, EVENT_UNAVAILABLE, LOG_FIELDS(LOG_TEXT("error", err->text)), "%s; trying again",
+                    err->text);
+        snprintf(p->problem, sizeof p->problem, "%s", err->text);
+    } else {
+        p->problem[0] = '\0';
+    }
+    if (look)
+        remember_look(p, look);
+    step(p, &(struct gate_event){.kind = GATE_REPLY, .op = op, .result = result, .look = look});
+}
+
+static void on_disconnected(void *user, const struct err *err)
+{
+    struct passage *p = user;
+    snprintf(p->problem, sizeof p->problem, "%s", err->text);
+    step(p, &(struct gate_event){.kind = GATE_DISCONNECTED});
+}
+
+static void on_woken(void *user)
+{
+    step(user, &(struct gate_event){.kind = GATE_WOKEN});
+}
+
+static void on_connected(void *user, bool pooled)
+{
+    struct passage *p = user;
+    log_say(LOG_LEVEL_DEBUG, EVENT_CONNECTED, LOG_FIELDS(LOG_NUMBER("pooled", pooled)), "connected to %s%s",
+            p->config->place, pooled ? " through a pooler: polling, as nobody can wake us" : "");
+}
+
+static void on_command_ended(void *user, int status)
+{
+    struct passage *p = user;
+    p->alive = false;
+    uv_timer_stop(&p->pulse);
+    step(p, &(struct gate_event){.kind = GATE_COMMAND_ENDED, .status = status});
+}
+
+static void on_timer(uv_poll_t *watch, int status, int events)
+{
+    struct passage *p = watch->data;
+    uint64_t expirations;
+    (void)status;
+    (void)events;
+    (void)!read(p->timer, &expirations, sizeof expirations);
+    step(p, &(struct gate_event){.kind = GATE_TICK});
+}
+
+static void reap(struct passage *p)
+{
+    pid_t pid;
+    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+        runner_child_gone(p->runner, pid);
+}
+
+static void on_signal(uv_poll_t *watch, int status, int events)
+{
+    struct passage *p = watch->data;
+    struct signalfd_siginfo info;
+    (void)status;
+    (void)events;
+    while (!p->done && read(p->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        int signal = (int)info.ssi_signo;
+        if (signal == SIGCHLD) {
+            reap(p);
+            continue;
+        }
+        log_say(p->alive ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, EVENT_SIGNAL, LOG_FIELDS(LOG_NUMBER("signal", signal)),
+                "got signal %d%s", signal, p->alive ? ", passing it on to the migration" : "");
+        step(p, &(struct gate_event){.kind = GATE_SIGNALLED, .signal = signal});
+    }
+}
+
+/* Tells waiters the latest line, at most once a heartbeat. */
+static void tell_progress(struct passage *p, int64_t now)
+{
+    const char *line = runner_tail(p->runner)->last_line;
+    if (now - p->told_at < p->gate.config.times.heartbeat || strcmp(line, p->told_line) == 0 || !p->gate.holding)
+        return;
+    p->told_at = now;
+    snprintf(p->told_line, sizeof p->told_line, "%s", line);
+    p->backend->ops->progress(p->backend, p->gate.token, p->told_line);
+}
+
+static void on_pulse(uv_timer_t *timer)
+{
+    struct passage *p = timer->data;
+    int64_t boot = clock_boot_ms(), wall = clock_wall_ms();
+    int64_t gap = boot - p->pulse_boot, drift = (wall - p->pulse_wall) - gap;
+    p->pulse_boot = boot;
+    p->pulse_wall = wall;
+    if (gap > GAP_MS || drift > STEP_MS || drift < -STEP_MS)
+        step(p, &(struct gate_event){.kind = GATE_CLOCK_JUMPED});
+    if (p->alive)
+        tell_progress(p, boot);
+}
+
+/* ---- set-up ------------------------------------------------------------------------------------------------------ */
+
+static struct gate_config gate_config_of(const struct options *o, const struct holder *me)
+{
+    static const enum gate_mode modes[] = {[VERB_RUN] = GATE_MODE_MIGRATE,
+                                           [VERB_MIGRATE] = GATE_MODE_MIGRATE,
+                                           [VERB_WAIT] = GATE_MODE_WAIT,
+                                           [VERB_CHECK] = GATE_MODE_CHECK};
+    return (struct gate_config){
+        .mode = modes[o->verb],
+        .times = times_from_lease(o->lease),
+        .wait_timeout = o->wait_timeout,
+        .connect_timeout = o->connect_timeout,
+        .migrate_timeout = o->migrate_timeout,
+        .stop_grace = o->stop_grace,
+        .retry_delay = o->retry_delay,
+        .retries = (int)o->retries,
+        .max_attempts = (int)o->max_attempts,
+        .seed = strtoull(me->nonce + 16, NULL, 16) | 1,
+    };
+}
+
+/* The name of the database that the command migrates, to fence off older sessions there. */
+static void find_database(struct passage *p)
+{
+    struct url url;
+    struct err unused;
+    const char *text = p->config->options->database;
+    if (!text || url_parse(&url, text, "", &unused) != 0)
+        return;
+    const char *name = url_get(&url, "dbname");
+    snprintf(p->database, sizeof p->database, "%s", name ? name : "");
+    url_free(&url);
+}
+
+static void show_command(struct passage *p)
+{
+    char text[sizeof p->command_text] = "";
+    const char *raw = p->config->options->migrate;
+    snprintf(text, sizeof text, "%s", raw ? raw : "");
+    mask_text(p->config->mask, text, p->command_text, sizeof p->command_text);
+}
+
+static int open_backend(struct passage *p, const struct holder *me, struct err *err)
+{
+    const struct options *o = p->config->options;
+    struct backend_config config = {
+        .loop = &p->loop,
+        .url = o->lock,
+        .name = o->name,
+        .target = p->config->target,
+        .schema = o->schema,
+        .database = p->database,
+        .command = p->command_text,
+        .version = LOCKSTEP_VERSION,
+        .holder = *me,
+        .times = times_from_lease(o->lease),
+        .handlers = {.reply = on_reply, .disconnected = on_disconnected, .woken = on_woken, .connected = on_connected},
+        .user = p,
+    };
+    p->backend = backend_open(&config, err);
+    p->runner = runner_new(&p->loop, p->config->mask, on_command_ended, p);
+    return p->backend && p->runner ? 0 : -1;
+}
+
+static int watch(struct passage *p, uv_poll_t *poll, int fd, uv_poll_cb callback, struct err *err)
+{
+    poll->data = p;
+    if (fd < 0 || uv_poll_init(&p->loop, poll, fd) != 0 || uv_poll_start(poll, UV_READABLE, callback) != 0)
+        return err_set(err, ERR_SYSTEM, "the event loop cannot be set up: %s", strerror(errno));
+    return 0;
+}
+
+static int set_up(struct passage *p, struct holder *me, struct err *err)
+{
+    if (uv_loop_init(&p->loop) != 0)
+        return err_set(err, ERR_SYSTEM, "the event loop cannot be set up");
+    p->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    p->signals = process_signals();
+    uv_timer_init(&p->loop, &p->pulse);
+    p->pulse.data = p;
+    uv_timer_start(&p->pulse, on_pulse, PULSE_MS, PULSE_MS);
+    uv_timer_stop(&p->pulse); /* keeps the period for uv_timer_again */
+    find_database(p);
+    show_command(p);
+    if (watch(p, &p->timer_watch, p->timer, on_timer, err) != 0 ||
+        watch(p, &p->signal_watch, p->signals, on_signal, err) != 0 || identity_find(me, err) != 0)
+        return -1;
+    return open_backend(p, me, err);
+}
+
+static void take_down(struct passage *p)
+{
+    if (p->backend)
+        p->backend->ops->close(p->backend);
+    runner_free(p->runner);
+    free(p->words.failed_tail);
+    while (waitpid(-1, NULL, WNOHANG) > 0) /* the app must not find zombies that it never made */
+        ;
+    /* The loop's own descriptors close on exec; its handles are on their way out. */
+}
+
+int passage_go(const struct passage_config *config, bool *start_despite)
+{
+    static struct passage passage; /* lives as long as the loop's handles, that is the process */
+    struct passage *p = &passage;
+    struct holder me;
+    struct err err;
+    p->config = config;
+    p->words = (struct words){.options = config->options,
+                              .target = config->target,
+                              .place = config->place,
+                              .began = clock_boot_ms(),
+                              .failed_tail = strdup(""),
+                              .problem = p->problem};
+    words_starting(&p->words);
+    if (set_up(p, &me, &err) != 0) {
+        log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_FIELDS(LOG_NUMBER("code", EXIT_CANNOT_GO_ON)), "%s", err.text);
+        take_down(p);
+        return EXIT_CANNOT_GO_ON;
+    }
+    struct gate_config gate_config = gate_config_of(config->options, &me);
+    struct gate_actions actions;
+    log_say(LOG_LEVEL_DEBUG, EVENT_CONNECTING, LOG_NO_FIELDS, "connecting to %s", config->place);
+    gate_begin(&p->gate, &gate_config, clock_boot_ms(), &actions);
+    perform_all(p, &actions);
+    while (!p->done)
+        uv_run(&p->loop, UV_RUN_DEFAULT);
+    int status = p->end.kind == GATE_PASS ? 0 : words_failed(&p->words, &p->end, p->own_run);
+    *start_despite = p->end.kind == GATE_FAIL && config->options->on_failure == ON_FAILURE_START &&
+                     (p->end.reason == GATE_RUN_FAILED || p->end.reason == GATE_EXHAUSTED);
+    take_down(p);
+    return status;
+}

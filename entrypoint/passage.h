@@ -1,0 +1,25 @@
+/* The way through the gate: gives the gate of src/gate.h its clock, its meeting place, its command and its signals. */
+#ifndef LOCKSTEP_PASSAGE_H
+#define LOCKSTEP_PASSAGE_H
+
+#include "command.h"
+#include "options.h"
+#include "process.h"
+
+#include "mask.h"
+
+struct passage_config {
+    const struct options *options;
+    const struct inherited *inherited;
+    const struct mask *mask;
+    const char *target;
+    const char *place;             /* the lock for people */
+    const struct command *command; /* the migration's; unused by verbs that never migrate */
+    char *const *environment;      /* what lockstep got */
+};
+
+/* Returns 0 when the version is there, otherwise, all being said, the exit status. `started_despite` is set if
+ * --on-failure start would let the app start although the migration failed. */
+int passage_go(const struct passage_config *config, bool *start_despite);
+
+#endif

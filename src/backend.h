@@ -1,0 +1,111 @@
+/* A meeting place: where replicas find out what is applied, race for one lock and record their runs.
+ * DESIGN section 4. One interface, one implementation for each kind of place; tests/e2e/test_conformance.py runs the
+ * same cases against all of them.
+ *
+ * Every op is asked for at most once at a time and answered by exactly one handlers.reply, never from within the call
+ * that asked, unless reset or close comes first. LOCK BEAT END RELEASE concern the connection that holds the lock;
+ * LOOK LISTEN MARK FENCE may be asked beside one of those while the lock is held. */
+#ifndef LOCKSTEP_BACKEND_H
+#define LOCKSTEP_BACKEND_H
+
+#include "err.h"
+#include "record.h"
+#include "times.h"
+
+#include <uv.h>
+
+struct backend;
+
+/* Called from the loop. `user` is backend_config.user. Pointers are valid during the call only. */
+struct backend_handlers {
+    /* The answer to `op`. `look` is set for OP_LOOK with OP_OK; `err` is set unless the result is OP_OK or OP_BUSY. */
+    void (*reply)(void *user, enum op op, enum op_result result, const struct look *look, const struct err *err);
+    /* The connection that holds the lock or listens closed while nothing was asked on it. */
+    void (*disconnected)(void *user, const struct err *err);
+    void (*woken)(void *user);
+    /* A connection stands. `pooled`: there is a pooler in between, so nobody can wake us. */
+    void (*connected)(void *user, bool pooled);
+};
+
+/* The strings must live as long as the backend. */
+struct backend_config {
+    uv_loop_t *loop;
+    const char *url;      /* validated by backend_check_url */
+    const char *name;     /* which gate */
+    const char *target;   /* the version that is looked for and recorded */
+    const char *schema;   /* Postgres: where the record tables are */
+    const char *database; /* Postgres: name of the database that the command migrates, "" = that of the URL */
+    const char *command;  /* the migration command for the record, secrets masked */
+    const char *version;  /* of lockstep */
+    struct holder holder;
+    struct times times;
+    int64_t connect_timeout; /* ms */
+    struct backend_handlers handlers;
+    void *user;
+};
+
+struct mark {
+    uint64_t token; /* one more than the last */
+    int attempt;
+    bool repeat; /* the token is that of our own running run, whose command is tried again */
+};
+
+struct ending {
+    uint64_t token;
+    enum run_state state; /* RUN_SUCCEEDED, RUN_FAILED, RUN_INTERRUPTED */
+    int exit_status;
+    const char *last_line;
+    const char *output; /* the last TAIL_CAPACITY bytes at most */
+    size_t output_length;
+};
+
+struct backend_ops {
+    /* What is recorded? Asked while the lock is held, it is answered by another connection. */
+    void (*look)(struct backend *b, const struct look_ask *ask);
+    /* Tries the lock, never waits for it. BUSY: another holds it. */
+    void (*lock)(struct backend *b);
+    /* From OK on handlers.woken tells of every recorded end. BUSY: not here; poll. */
+    void (*listen)(struct backend *b);
+    /* Records a run as running and every older running one as lost, if nobody has taken the token (else BUSY). The
+     * record tables are made here if they are missing. */
+    void (*mark)(struct backend *b, const struct mark *mark);
+    /* Ends the database sessions of runs with a token below `below`. BUSY: some are still there; ask again. */
+    void (*fence)(struct backend *b, uint64_t below);
+    /* Proves to the server that we live, and to us that the lock is ours. LOST: it is not. */
+    void (*beat)(struct backend *b);
+    /* Tells waiters the run's latest line of output. No reply: the next one will do. */
+    void (*progress)(struct backend *b, uint64_t token, const char *last_line);
+    /* Records the end of the run, the version if it succeeded, releases the lock and wakes everybody, in one commit.
+     * LOST: the run is not ours to end any more. */
+    void (*end)(struct backend *b, const struct ending *ending);
+    /* Gives the lock back without a record. */
+    void (*release)(struct backend *b);
+    /* Closes all connections, or all but the one with the lock; the ops asked on them are not answered. */
+    void (*reset)(struct backend *b);
+    void (*reset_clerk)(struct backend *b);
+    /* The descriptor that must stay open as long as any process of a migration lives, -1 if the lock is not a file. */
+    int (*lock_fd)(const struct backend *b);
+    /* Frees the backend at once; its handles on the loop close in the next turn of the loop. */
+    void (*close)(struct backend *b);
+};
+
+/* What every implementation begins with. */
+struct backend {
+    const struct backend_ops *ops;
+    struct backend_config config;
+};
+
+/* Checks that `url` names a meeting place that is known and well formed, without touching it. `what` is what the user
+ * called it (an option or variable), for the message. Writes a form for people to `shown` (of `capacity` bytes), never
+ * with a password. Returns -1 with ERR_USAGE. */
+int backend_check_url(const char *url, const char *what, char *shown, size_t capacity, struct err *err);
+
+/* Opens the place that config->url names; nothing is connected before the first op. The only place in the source that
+ * knows which kinds there are. Returns NULL with `err` set (ERR_REFUSED: not a directory we can use, …). */
+struct backend *backend_open(const struct backend_config *config, struct err *err);
+
+/* The DDL of the record tables in the Postgres schema `schema`, for a DBA to apply beforehand. The caller frees it.
+ * NULL if memory is out. */
+char *backend_ddl(const char *schema);
+
+#endif

@@ -1,0 +1,107 @@
+#include "pg_error.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Error classes of https://www.postgresql.org/docs/current/errcodes-appendix.html that trying again cannot mend. */
+static bool is_refusal(const char *sqlstate)
+{
+    return strncmp(sqlstate, "28", 2) == 0 || /* wrong password, no pg_hba.conf entry */
+           strncmp(sqlstate, "42", 2) == 0 || /* 42501: no permission */
+           strcmp(sqlstate, "3D000") == 0 ||  /* no such database */
+           strncmp(sqlstate, "0A", 2) == 0 || /* not supported */
+           strncmp(sqlstate, "22", 2) == 0 || /* what we sent does not fit */
+           strncmp(sqlstate, "23", 2) == 0 || /* somebody's constraint on the record tables */
+           strncmp(sqlstate, "P0", 2) == 0 || /* somebody's trigger on them */
+           strncmp(sqlstate, "54", 2) == 0 || /* a limit of the server */
+           strcmp(sqlstate, "53100") == 0;    /* disk full */
+}
+
+/* The parts of libpq's own messages (it is built without translations) that tell of a setting, not of a moment. */
+static bool is_client_refusal(const char *message)
+{
+    static const char *const signs[] = {
+        "no password supplied",       "does not support SSL",      "certificate verify failed", "root certificate file",
+        "server certificate for",     "does not match host name",  "invalid sslmode",           "invalid port number",
+        "could not read certificate", "could not load private key"};
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+        if (strstr(message, signs[i]))
+            return true;
+    return false;
+}
+
+static enum err_code classify(const char *sqlstate, const char *message)
+{
+    if (strcmp(sqlstate, "53300") == 0)
+        return ERR_CROWDED;
+    if (sqlstate[0] ? is_refusal(sqlstate) : is_client_refusal(message))
+        return ERR_REFUSED;
+    return ERR_UNAVAILABLE;
+}
+
+static const char *remedy(const char *sqlstate)
+{
+    if (strcmp(sqlstate, "28P01") == 0)
+        return " (check user and password; in a URL special characters must be percent-encoded)";
+    if (strcmp(sqlstate, "3D000") == 0)
+        return " (create it; or, if the migration tool creates it, let --lock name another database of this server, "
+               "such as postgres)";
+    if (strcmp(sqlstate, "28000") == 0)
+        return " (the server's pg_hba.conf must allow it; perhaps sslmode=require is needed)";
+    return "";
+}
+
+/* In a verbose message of a failed connect, "SEVERITY:  SQLSTATE: words": the place of SQLSTATE, or NULL. */
+static const char *find_sqlstate(const char *message)
+{
+    for (const char *c = strstr(message, ":  "); c; c = strstr(c + 1, ":  ")) {
+        int n = 0;
+        while (n < 5 && (isupper((unsigned char)c[3 + n]) || isdigit((unsigned char)c[3 + n])))
+            n++;
+        if (n == 5 && c[8] == ':')
+            return c + 3;
+    }
+    return NULL;
+}
+
+void pg_error_of_connection(PGconn *conn, const struct url *url, struct err *err, char sqlstate[6])
+{
+    char shown[300];
+    url_show(url, shown, sizeof shown);
+    const char *message = conn ? PQerrorMessage(conn) : "out of memory";
+    sqlstate[0] = '\0';
+    const char *state = find_sqlstate(message);
+    if (state) {
+        memcpy(sqlstate, state, 5);
+        sqlstate[5] = '\0';
+        message = state + 7;
+    }
+    if (conn && PQconnectionNeedsPassword(conn)) {
+        err_set(err, ERR_REFUSED,
+                "%s: the server wants a password and there is none; put it into the URL or into a file "
+                "named by the variable's _FILE form",
+                shown);
+        return;
+    }
+    size_t length = strcspn(message, "\n"); /* what follows are LOCATION and the like */
+    if (!state)
+        length = strlen(message);
+    err_set(err, classify(sqlstate, message), "%s: %.*s%s", shown, (int)length, length ? message : "connection closed",
+            remedy(sqlstate));
+    if (length == 0)
+        err_set(err, ERR_UNAVAILABLE, "%s: the server closed the connection", shown);
+}
+
+void pg_error_of_result(const PGresult *result, struct err *err, char sqlstate[6])
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+    snprintf(sqlstate, 6, "%s", state ? state : "");
+    if (!primary)
+        primary = PQresultErrorMessage(result);
+    err_set(err, classify(sqlstate, primary), "%s%s%s%s%s", primary, hint ? " (" : "", hint ? hint : "",
+            hint ? ")" : "", remedy(sqlstate));
+}

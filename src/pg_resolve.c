@@ -1,0 +1,158 @@
+#include "pg_resolve.h"
+
+#include "later.h"
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST_CAPACITY 4096
+
+struct pg_resolve {
+    uv_getaddrinfo_t request;
+    bool looking_up;
+    struct later *later;
+    uv_loop_t *loop;
+    pg_resolved *done; /* NULL = cancelled */
+    void *user;
+    const char *host_list, *port_list; /* what is still to be resolved */
+    char host[256], port[16];
+    char hosts[LIST_CAPACITY], addresses[LIST_CAPACITY], ports[LIST_CAPACITY];
+    struct err failure;
+};
+
+static bool look_up_next(struct pg_resolve *r);
+
+static void append(char *list, const char *item)
+{
+    size_t used = strlen(list);
+    snprintf(list + used, LIST_CAPACITY - used, "%s%s", used ? "," : "", item);
+}
+
+static void add_address(struct pg_resolve *r, const char *address)
+{
+    if (strlen(r->addresses) + 64 > LIST_CAPACITY || strlen(r->hosts) + strlen(r->host) + 2 > LIST_CAPACITY)
+        return;
+    append(r->hosts, r->host);
+    append(r->addresses, address);
+    append(r->ports, r->port);
+}
+
+/* Takes the next item of a comma-separated list; a list that has run out, or NULL, gives "". */
+static void take(const char **list, char *item, size_t capacity)
+{
+    size_t length = *list ? strcspn(*list, ",") : 0;
+    snprintf(item, capacity, "%.*s", (int)length, *list ? *list : "");
+    if (*list)
+        *list = (*list)[length] ? *list + length + 1 : NULL;
+}
+
+static bool needs_lookup(const char *host)
+{
+    unsigned char address[16];
+    return host[0] && host[0] != '/' && host[0] != '@' && inet_pton(AF_INET, host, address) != 1 &&
+           inet_pton(AF_INET6, host, address) != 1;
+}
+
+static void deliver(void *user)
+{
+    struct pg_resolve *r = user;
+    if (r->hosts[0] == '\0')
+        r->done(r->user, NULL, NULL, NULL, &r->failure);
+    else
+        r->done(r->user, r->hosts, r->addresses, r->ports, NULL);
+    free(r);
+}
+
+static void on_addresses(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+{
+    struct pg_resolve *r = request->data;
+    if (!r->done) {
+        uv_freeaddrinfo(found);
+        free(r);
+        return;
+    }
+    if (status != 0)
+        err_set(&r->failure, ERR_UNAVAILABLE, "could not resolve the host name \"%s\": %s", r->host,
+                uv_strerror(status));
+    for (struct addrinfo *ai = status == 0 ? found : NULL; ai; ai = ai->ai_next) {
+        char address[INET6_ADDRSTRLEN];
+        const void *raw = ai->ai_family == AF_INET ? (const void *)&((struct sockaddr_in *)ai->ai_addr)->sin_addr
+                                                   : (const void *)&((struct sockaddr_in6 *)ai->ai_addr)->sin6_addr;
+        if (inet_ntop(ai->ai_family, raw, address, sizeof address))
+            add_address(r, address);
+    }
+    uv_freeaddrinfo(found);
+    if (!look_up_next(r))
+        deliver(r);
+}
+
+/* Takes hosts until one must be looked up; false if none is left. */
+static bool look_up_next(struct pg_resolve *r)
+{
+    while (r->host_list) {
+        take(&r->host_list, r->host, sizeof r->host);
+        take(&r->port_list, r->port, sizeof r->port);
+        if (needs_lookup(r->host)) {
+            struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+            int failed = uv_getaddrinfo(r->loop, &r->request, on_addresses, r->host, NULL, &hints);
+            r->looking_up = failed == 0;
+            if (r->looking_up)
+                return true;
+            err_set(&r->failure, ERR_UNAVAILABLE, "could not resolve \"%s\": %s", r->host, uv_strerror(failed));
+        } else {
+            add_address(r, r->host[0] == '/' || r->host[0] == '@' ? "" : r->host);
+        }
+    }
+    return false;
+}
+
+/* A single port stands for all hosts in libpq: spell it out, as one host may become several addresses. */
+static void spread_ports(struct pg_resolve *r, const struct url *url)
+{
+    r->port_list = url_get(url, "port");
+    if (!r->port_list || strchr(r->port_list, ',') || !strchr(r->host_list, ','))
+        return;
+    r->port_list = NULL;
+    snprintf(r->port, sizeof r->port, "%s", url_get(url, "port"));
+}
+
+bool pg_resolve_needed(const struct url *url)
+{
+    char host[256];
+    for (const char *list = url_get(url, "hostaddr") ? NULL : url_get(url, "host"); list;) {
+        take(&list, host, sizeof host);
+        if (needs_lookup(host))
+            return true;
+    }
+    return false;
+}
+
+struct pg_resolve *pg_resolve_start(uv_loop_t *loop, const struct url *url, pg_resolved *done, void *user)
+{
+    struct pg_resolve *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    r->loop = loop;
+    r->done = done;
+    r->user = user;
+    r->request.data = r;
+    r->host_list = url_get(url, "host");
+    spread_ports(r, url);
+    if (!look_up_next(r))
+        r->later = later_call(loop, 0, deliver, r);
+    return r;
+}
+
+void pg_resolve_cancel(struct pg_resolve *r)
+{
+    r->done = NULL;
+    if (r->looking_up) {
+        uv_cancel((uv_req_t *)&r->request); /* the callback still comes, and frees */
+        return;
+    }
+    later_cancel(r->later);
+    free(r);
+}

@@ -1,0 +1,28 @@
+/* Names of database hosts to addresses, on the loop's thread pool: libpq's own getaddrinfo would block the loop, and a
+ * heartbeat with it, for as long as a slow DNS takes. */
+#ifndef LOCKSTEP_PG_RESOLVE_H
+#define LOCKSTEP_PG_RESOLVE_H
+
+#include "err.h"
+#include "url.h"
+
+#include <stdbool.h>
+#include <uv.h>
+
+struct pg_resolve;
+
+/* Called from the loop, never from pg_resolve_start. Lists as libpq takes them (comma-separated, of equal length).
+ * `err` set: no name resolved (ERR_UNAVAILABLE). */
+typedef void pg_resolved(void *user, const char *hosts, const char *addresses, const char *ports,
+                         const struct err *err);
+
+/* Whether `url` has a host that is a name, so that it must be resolved before libpq sees it. */
+bool pg_resolve_needed(const struct url *url);
+
+/* Resolves every host of `url`; one name may become several hosts of the lists. NULL if memory is out. */
+struct pg_resolve *pg_resolve_start(uv_loop_t *loop, const struct url *url, pg_resolved *done, void *user);
+
+/* `done` is not called any more. */
+void pg_resolve_cancel(struct pg_resolve *resolve);
+
+#endif

@@ -1,0 +1,395 @@
+#include "postgres.h"
+
+#include "digest.h"
+#include "postgres_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Two int4 keys are another space than our one int8 key: these are the slots of those who listen. */
+#define LISTENER_CLASS 0x6c6f636b /* "lock" */
+
+/* ---- for all files ---------------------------------------------------------------------------------------------- */
+
+void postgres_reply(struct postgres *p, enum op op, enum op_result result, const struct look *look,
+                    const struct err *err)
+{
+    p->base.config.handlers.reply(p->base.config.user, op, result, look, err);
+}
+
+void postgres_reply_error(struct postgres *p, enum op op, const struct err *err)
+{
+    static const enum op_result results[] = {
+        [ERR_UNAVAILABLE] = OP_UNAVAILABLE, [ERR_CROWDED] = OP_CROWDED,
+        [ERR_REFUSED] = OP_REFUSED,         [ERR_LOST] = OP_LOST,
+        [ERR_SYSTEM] = OP_REFUSED,          [ERR_USAGE] = OP_REFUSED,
+    };
+    postgres_reply(p, op, results[err->code], NULL, err);
+}
+
+/* The remedy for a missing permission, with the names in place. */
+void postgres_explain_permission(struct postgres *p, struct pg_link *link, struct err *err, const char *sqlstate)
+{
+    PGconn *conn = pg_link_conn(link);
+    if (strcmp(sqlstate, "42501") != 0 || !conn)
+        return;
+    const char *schema = p->base.config.schema, *user = PQuser(conn);
+    err_set(
+        err, ERR_REFUSED,
+        "%s; either GRANT CREATE ON DATABASE \"%s\" TO \"%s\", or let a DBA apply what `lockstep schema` prints and "
+        "GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA \"%s\" "
+        "TO \"%s\"",
+        err->text, PQdb(conn), user, schema, user, schema, user);
+}
+
+bool postgres_is_missing_table(const char *sqlstate)
+{
+    return strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "3F000") == 0;
+}
+
+/* Whether the connection goes to the backend that answers: a pooler makes up the process id that it tells a client
+ * (measured with PgBouncer; others are known to do so). Behind one, NOTIFY never arrives. */
+void postgres_learn_pid(struct postgres *p, const char *backend_pid)
+{
+    if (p->holding)
+        return;
+    p->pooled = strtol(backend_pid, NULL, 10) != PQbackendPID(pg_link_conn(p->lock));
+    if (!p->introduced)
+        p->base.config.handlers.connected(p->base.config.user, p->pooled);
+    p->introduced = true;
+}
+
+bool postgres_refuse_standby(struct postgres *p, enum op op, bool standby)
+{
+    if (!standby)
+        return false;
+    struct err err;
+    char shown[256];
+    url_show(&p->url, shown, sizeof shown);
+    err_set(&err, ERR_UNAVAILABLE,
+            "%s is a hot standby (read-only), where every standby gives its own locks; name the "
+            "primary, or several hosts with target_session_attrs=read-write",
+            shown);
+    postgres_reply_error(p, op, &err);
+    return true;
+}
+
+struct pg_param postgres_number(char text[24], long long number)
+{
+    snprintf(text, 24, "%lld", number);
+    return postgres_text(text);
+}
+
+/* ---- lock ------------------------------------------------------------------------------------------------------- */
+
+static void on_busy(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    (void)result;
+    (void)sqlstate;
+    if (err)
+        postgres_reply_error(user, OP_LOCK, err);
+    else
+        postgres_reply(user, OP_LOCK, OP_BUSY, NULL, NULL);
+}
+
+static void on_savepoint(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    struct postgres *p = user;
+    (void)result;
+    (void)sqlstate;
+    if (err) {
+        postgres_reply_error(p, OP_LOCK, err);
+        return;
+    }
+    p->holding = true;
+    postgres_reply(p, OP_LOCK, OP_OK, NULL, NULL);
+}
+
+static void on_lock(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    struct postgres *p = user;
+    if (err) {
+        /* BEGIN … READ WRITE says 0A000 on a standby. */
+        if (!postgres_refuse_standby(p, OP_LOCK, strcmp(sqlstate, "0A000") == 0 || strcmp(sqlstate, "25006") == 0))
+            postgres_reply_error(p, OP_LOCK, err);
+        return;
+    }
+    postgres_learn_pid(p, PQgetvalue(result, 0, 1));
+    if (PQgetvalue(result, 0, 0)[0] != 't')
+        pg_link_run(p->lock, "ROLLBACK", NULL, 0, on_busy);
+    else if (!postgres_refuse_standby(p, OP_LOCK, PQgetvalue(result, 0, 2)[0] == 't'))
+        pg_link_run(p->lock, "SAVEPOINT heartbeat", NULL, 0,
+                    on_savepoint); /* an ERROR would free the lock without it */
+}
+
+/* One open transaction that is idle under READ COMMITTED holds the lock, but no snapshot (research/locks.md section 1);
+ * it needs no state of the session, so it is right through a transaction pooler too. */
+static void postgres_lock(struct backend *b)
+{
+    struct postgres *p = postgres_of(b);
+    PGconn *conn = pg_link_conn(p->lock);
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
+             "SET LOCAL idle_in_transaction_session_timeout = %lld;"
+             "SET LOCAL statement_timeout = %lld; SET LOCAL lock_timeout = %lld; %s"
+             "SELECT pg_try_advisory_xact_lock(%" PRId64 "), pg_backend_pid(), pg_is_in_recovery()",
+             (long long)b->config.times.lease, (long long)b->config.times.deadline, (long long)b->config.times.deadline,
+             conn && PQserverVersion(conn) >= 170000 ? "SET LOCAL transaction_timeout = 0;" : "", (int64_t)p->key);
+    pg_link_run(p->lock, sql, NULL, 0, on_lock);
+}
+
+/* The function behind pg_locks: reading the view would leave a lock on it until the end of the transaction. */
+static void verify_sql(const struct postgres *p, const char *prefix, char *sql, size_t capacity)
+{
+    snprintf(sql, capacity,
+             "%sSELECT 1 FROM pg_lock_status() WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted"
+             " AND classid = %" PRIu32 " AND objid = %" PRIu32 " AND objsubid = 1",
+             prefix, (uint32_t)(p->key >> 32), (uint32_t)p->key);
+}
+
+static void beat_replied(struct postgres *p, PGresult *result, const struct err *err)
+{
+    struct err lost;
+    if (!err && PQntuples(result) > 0) {
+        postgres_reply(p, OP_BEAT, OP_OK, NULL, NULL);
+        return;
+    }
+    err_set(&lost, ERR_LOST, "%s", err ? err->text : "the server does not know of our lock any more");
+    postgres_reply_error(p, OP_BEAT, &lost);
+}
+
+static void on_verified(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    (void)sqlstate;
+    beat_replied(user, result, err);
+}
+
+static void on_beat(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    struct postgres *p = user;
+    if (err && sqlstate[0] && pg_link_conn(p->lock)) { /* cancelled, perhaps: the savepoint kept the lock. Or not? */
+        char sql[320];
+        verify_sql(p, "ROLLBACK TO SAVEPOINT heartbeat;", sql, sizeof sql);
+        pg_link_run(p->lock, sql, NULL, 0, on_verified);
+        return;
+    }
+    beat_replied(p, result, err);
+}
+
+static void postgres_beat(struct backend *b)
+{
+    char sql[320];
+    verify_sql(postgres_of(b), "", sql, sizeof sql);
+    pg_link_run(postgres_of(b)->lock, sql, NULL, 0, on_beat);
+}
+
+static void on_release(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    struct postgres *p = user;
+    (void)result;
+    (void)sqlstate;
+    p->holding = false;
+    if (err)
+        postgres_reply_error(p, OP_RELEASE, err);
+    else
+        postgres_reply(p, OP_RELEASE, OP_OK, NULL, NULL);
+}
+
+static void postgres_release(struct backend *b)
+{
+    pg_link_run(postgres_of(b)->lock, "ROLLBACK", NULL, 0, on_release);
+}
+
+/* ---- listen ----------------------------------------------------------------------------------------------------- */
+
+static void on_listening(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    struct postgres *p = user;
+    (void)result;
+    (void)sqlstate;
+    if (err)
+        postgres_reply_error(p, OP_LISTEN, err);
+    else
+        postgres_reply(p, OP_LISTEN, OP_OK, NULL, NULL);
+}
+
+static void on_slot(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    struct postgres *p = user;
+    (void)sqlstate;
+    if (err) {
+        postgres_reply_error(p, OP_LISTEN, err);
+    } else if (PQntuples(result) == 0) {
+        postgres_reply(p, OP_LISTEN, OP_BUSY, NULL, NULL);
+    } else {
+        char sql[64];
+        snprintf(sql, sizeof sql, "LISTEN %s", p->channel);
+        pg_link_run(p->lock, sql, NULL, 0, on_listening);
+    }
+}
+
+static void on_pooled(void *user)
+{
+    struct postgres *p = user;
+    p->later = NULL;
+    postgres_reply(p, OP_LISTEN, OP_BUSY, NULL, NULL);
+}
+
+/* A quarter of the server's connections may idle in LISTEN; a session lock on one of as many slots is the ticket. */
+static void postgres_listen(struct backend *b)
+{
+    struct postgres *p = postgres_of(b);
+    if (p->pooled) {
+        p->later = later_call(b->config.loop, 0, on_pooled, p);
+        return;
+    }
+    char sql[400];
+    snprintf(
+        sql, sizeof sql,
+        "SELECT slot FROM (SELECT (%ld + n) %% slots AS slot FROM"
+        " (SELECT greatest(1, current_setting('max_connections')::integer / 4) AS slots) size,"
+        " LATERAL generate_series(0, slots - 1) AS n) permuted WHERE pg_try_advisory_lock(%d, slot::integer) LIMIT 1",
+        strtol(b->config.holder.nonce + 28, NULL, 16), LISTENER_CLASS);
+    pg_link_run(p->lock, sql, NULL, 0, on_slot);
+}
+
+/* ---- connections ------------------------------------------------------------------------------------------------ */
+
+static void on_link_connected(void *user, struct pg_link *link)
+{
+    (void)user;
+    (void)link; /* told with the first answer, when it is known whether a pooler is in between */
+}
+
+static void on_link_closed(void *user, struct pg_link *link, const struct err *err)
+{
+    struct postgres *p = user;
+    if (link != p->lock)
+        return; /* the clerk connects again when it is needed */
+    p->holding = false;
+    p->introduced = false;
+    p->base.config.handlers.disconnected(p->base.config.user, err);
+}
+
+static void on_link_notified(void *user)
+{
+    struct postgres *p = user;
+    p->base.config.handlers.woken(p->base.config.user);
+}
+
+static void postgres_reset_clerk(struct backend *b)
+{
+    struct postgres *p = postgres_of(b);
+    later_cancel(p->later);
+    p->later = NULL;
+    p->telling = p->mark_waits = false;
+    pg_link_drop(p->clerk);
+}
+
+static void postgres_reset(struct backend *b)
+{
+    struct postgres *p = postgres_of(b);
+    postgres_reset_clerk(b);
+    pg_link_drop(p->lock);
+    p->holding = false;
+}
+
+static int postgres_lock_fd(const struct backend *b)
+{
+    (void)b;
+    return -1;
+}
+
+static void postgres_close(struct backend *b)
+{
+    struct postgres *p = postgres_of(b);
+    later_cancel(p->later);
+    pg_link_free(p->lock);
+    pg_link_free(p->clerk);
+    pg_records_free(&p->records);
+    url_free(&p->url);
+    free(p);
+}
+
+static const struct backend_ops ops = {
+    .look = postgres_look,
+    .lock = postgres_lock,
+    .listen = postgres_listen,
+    .mark = postgres_mark,
+    .fence = postgres_fence,
+    .beat = postgres_beat,
+    .progress = postgres_progress,
+    .end = postgres_end,
+    .release = postgres_release,
+    .reset = postgres_reset,
+    .reset_clerk = postgres_reset_clerk,
+    .lock_fd = postgres_lock_fd,
+    .close = postgres_close,
+};
+
+/* DESIGN section 4: the first 8 bytes of SHA-256("lockstep:" name), as the lock's key and in hex as the channel. */
+static int derive_key(struct postgres *p, struct err *err)
+{
+    unsigned char hash[DIGEST_SIZE];
+    struct digest *digest = digest_begin();
+    if (!digest)
+        return err_set(err, ERR_SYSTEM, "libcrypto has no SHA-256");
+    digest_add(digest, "lockstep:", 9);
+    digest_add(digest, p->base.config.name, strlen(p->base.config.name));
+    digest_end(digest, hash);
+    for (int i = 0; i < 8; i++)
+        p->key = p->key << 8 | hash[i];
+    strcpy(p->channel, "lockstep_");
+    digest_hex(hash, 8, p->channel + strlen(p->channel));
+    return 0;
+}
+
+struct backend *postgres_open(const struct backend_config *config, struct err *err)
+{
+    struct postgres *p = calloc(1, sizeof *p);
+    if (!p) {
+        err_set(err, ERR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    p->base = (struct backend){.ops = &ops, .config = *config};
+    /* Without a token behind the name: these are the sessions that a fence must not end. */
+    snprintf(p->application_name, sizeof p->application_name, "lockstep:%s", config->name);
+    struct pg_link_config link = {
+        .loop = config->loop,
+        .url = &p->url,
+        .application_name = p->application_name,
+        .user_timeout = config->times.deadline,
+        .events = {.connected = on_link_connected, .closed = on_link_closed, .notified = on_link_notified},
+        .user = p,
+    };
+    if (url_parse(&p->url, config->url, "the lock URL", err) != 0 || derive_key(p, err) != 0) {
+        postgres_close(&p->base);
+        return NULL;
+    }
+    p->lock = pg_link_new(&link);
+    p->clerk = pg_link_new(&link);
+    if (!p->lock || !p->clerk || pg_records_init(&p->records, config->schema) != 0) {
+        err_set(err, ERR_SYSTEM, "out of memory");
+        postgres_close(&p->base);
+        return NULL;
+    }
+    return &p->base;
+}
+
+char *postgres_ddl(const char *schema)
+{
+    struct pg_records records;
+    char *ddl = NULL;
+    size_t capacity;
+    if (pg_records_init(&records, schema) == 0) {
+        capacity = strlen(records.sql[PG_SCHEMA]) + strlen(records.sql[PG_TABLES]) + 1;
+        ddl = malloc(capacity);
+        if (ddl)
+            snprintf(ddl, capacity, "%s%s", records.sql[PG_SCHEMA], records.sql[PG_TABLES]);
+    }
+    pg_records_free(&records);
+    return ddl;
+}

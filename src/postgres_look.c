@@ -1,0 +1,76 @@
+/* Looking: what is recorded? */
+#include "postgres_internal.h"
+
+#include <string.h>
+
+static struct pg_link *looker(struct postgres *p)
+{
+    return p->holding ? p->clerk : p->lock;
+}
+
+static void on_nothing(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    struct postgres *p = user;
+    (void)sqlstate;
+    if (err) {
+        postgres_reply_error(p, OP_LOOK, err);
+        return;
+    }
+    postgres_learn_pid(p, PQgetvalue(result, 0, 0));
+    struct look look = {.tail = "", .last_failure_status = -1, .last = {.exit_status = -1}};
+    if (!postgres_refuse_standby(p, OP_LOOK, PQgetvalue(result, 0, 1)[0] == 't'))
+        postgres_reply(p, OP_LOOK, OP_OK, &look, NULL);
+}
+
+static void on_look(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    struct postgres *p = user;
+    (void)sqlstate;
+    if (err) {
+        postgres_reply_error(p, OP_LOOK, err);
+        return;
+    }
+    postgres_learn_pid(p, PQgetvalue(result, 0, 0));
+    if (postgres_refuse_standby(p, OP_LOOK, PQgetvalue(result, 0, 1)[0] == 't'))
+        return;
+    struct look look;
+    unsigned char *tail;
+    const struct backend_config *config = &p->base.config;
+    pg_records_read_look(result, &config->holder, &p->asked_look, config->target, &look, &tail);
+    postgres_reply(p, OP_LOOK, OP_OK, &look, NULL);
+    PQfreemem(tail);
+}
+
+static void on_applied(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    struct postgres *p = user;
+    if (err && postgres_is_missing_table(sqlstate)) { /* nothing is recorded */
+        pg_link_run(looker(p), p->records.sql[PG_NOTHING], NULL, 0, on_nothing);
+        return;
+    }
+    if (err) {
+        struct err words = *err;
+        postgres_explain_permission(p, looker(p), &words, sqlstate);
+        postgres_reply_error(p, OP_LOOK, &words);
+        return;
+    }
+    postgres_learn_pid(p, PQgetvalue(result, 0, 0));
+    if (PQgetvalue(result, 0, 1)[0] == 't' && p->asked_look.own == 0) {
+        struct look look = {.applied = true, .ahead = PQgetvalue(result, 0, 2)[0] == 't', .tail = ""};
+        postgres_reply(p, OP_LOOK, OP_OK, &look, NULL);
+        return;
+    }
+    p->params[2] = postgres_number(p->token_text, (long long)p->asked_look.own);
+    pg_link_run(looker(p), p->records.sql[PG_LOOK], p->params, 3, on_look);
+}
+
+/* On the fast path this first statement is the only one, and touches a single table: a new backend spends most of its
+ * time on reading its catalogs. */
+void postgres_look(struct backend *b, const struct look_ask *ask)
+{
+    struct postgres *p = postgres_of(b);
+    p->asked_look = *ask;
+    p->params[0] = postgres_text(b->config.name);
+    p->params[1] = postgres_text(b->config.target);
+    pg_link_run(looker(p), p->records.sql[PG_APPLIED], p->params, 2, on_applied);
+}

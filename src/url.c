@@ -1,0 +1,223 @@
+#include "url.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* A parse in progress: values are written one after the other into url->storage, none is longer than in the text. */
+struct parser {
+    struct url *url;
+    const char *what;
+    char *next;
+    struct err *err;
+};
+
+bool url_has_scheme(const char *text, const char *scheme)
+{
+    size_t length = strlen(scheme);
+    return strncasecmp(text, scheme, length) == 0 && strncmp(text + length, "://", 3) == 0;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Decodes [from, to) into storage. A lone % is taken literally: it can only be meant so. */
+static char *decode(struct parser *p, const char *from, const char *to)
+{
+    char *value = p->next;
+    while (from < to) {
+        int high = from[0] == '%' && to - from > 2 ? hex_digit(from[1]) : -1;
+        int low = high >= 0 ? hex_digit(from[2]) : -1;
+        if (low >= 0) {
+            *p->next++ = (char)(high << 4 | low);
+            from += 3;
+        } else {
+            *p->next++ = *from++;
+        }
+    }
+    *p->next++ = '\0';
+    return value;
+}
+
+static int add(struct parser *p, const char *keyword, const char *value)
+{
+    struct url *url = p->url;
+    for (int i = 0; i < url->count; i++) {
+        if (strcmp(url->keywords[i], keyword) == 0) {
+            url->values[i] = value; /* the last one counts, as in libpq */
+            return 0;
+        }
+    }
+    if (url->count == URL_OPTIONS_MAX)
+        return err_set(p->err, ERR_USAGE, "%s has too many parameters", p->what);
+    url->keywords[url->count] = keyword;
+    url->values[url->count++] = value;
+    return 0;
+}
+
+/* host[:port] or [ipv6][:port], separated by commas, to libpq's parallel lists "host" and "port". */
+static int parse_hosts(struct parser *p, const char *from, const char *to)
+{
+    size_t room = (size_t)(to - from) + 1;
+    char hosts[1024] = "", ports[256] = "";
+    if (room > sizeof hosts)
+        return err_set(p->err, ERR_USAGE, "%s has too long a list of hosts", p->what);
+    bool any_port = false;
+    while (from <= to) {
+        const char *end = memchr(from, ',', (size_t)(to - from));
+        if (!end)
+            end = to;
+        const char *host = from, *host_end = end, *colon = NULL;
+        if (from < end && *from == '[') {
+            const char *bracket = memchr(from, ']', (size_t)(end - from));
+            if (!bracket)
+                return err_set(p->err, ERR_USAGE, "%s has an IPv6 address without its closing bracket", p->what);
+            host = from + 1;
+            host_end = bracket;
+            colon = bracket + 1 < end && bracket[1] == ':' ? bracket + 1 : NULL;
+        } else {
+            colon = memchr(from, ':', (size_t)(end - from));
+            if (colon)
+                host_end = colon;
+        }
+        if (colon) {
+            for (const char *c = colon + 1; c < end; c++)
+                if (*c < '0' || *c > '9')
+                    return err_set(p->err, ERR_USAGE,
+                                   "%s has a port that is not a number; in a password / ? # @ : %% must be written as "
+                                   "%%2F %%3F %%23 %%40 %%3A %%25",
+                                   p->what);
+            any_port = any_port || colon + 1 < end;
+        }
+        size_t used = strlen(hosts), used_ports = strlen(ports);
+        snprintf(hosts + used, sizeof hosts - used, "%s%s", used || used_ports ? "," : "", decode(p, host, host_end));
+        int port_length = colon ? (int)(end - colon - 1) : 0;
+        snprintf(ports + used_ports, sizeof ports - used_ports, "%s%.*s", used || used_ports ? "," : "", port_length,
+                 colon ? colon + 1 : "");
+        from = end + 1;
+    }
+    if (hosts[0] && add(p, "host", strcpy(p->next, hosts)) != 0)
+        return -1;
+    p->next += hosts[0] ? strlen(hosts) + 1 : 0;
+    if (any_port && add(p, "port", strcpy(p->next, ports)) != 0)
+        return -1;
+    p->next += any_port ? strlen(ports) + 1 : 0;
+    return 0;
+}
+
+static int parse_authority(struct parser *p, const char *from, const char *to)
+{
+    const char *at = NULL; /* the last one: an @ in the password is common, in a host impossible */
+    for (const char *c = from; c < to; c++)
+        if (*c == '@')
+            at = c;
+    if (at) {
+        const char *colon = memchr(from, ':', (size_t)(at - from));
+        const char *user_end = colon ? colon : at;
+        if (user_end > from && add(p, "user", decode(p, from, user_end)) != 0)
+            return -1;
+        if (colon && colon + 1 < at && add(p, "password", decode(p, colon + 1, at)) != 0)
+            return -1;
+        from = at + 1;
+    }
+    return parse_hosts(p, from, to);
+}
+
+/* The keyword of the linked libpq that `name` is, with static storage; NULL if there is none. */
+static const char *known_keyword(const char *name)
+{
+    static PQconninfoOption *known; /* built once; it is needed as long as the process lives */
+    if (!known)
+        known = PQconndefaults();
+    for (PQconninfoOption *option = known; option && option->keyword; option++)
+        if (strcmp(option->keyword, name) == 0)
+            return option->keyword;
+    return NULL;
+}
+
+static int parse_parameters(struct parser *p, const char *from)
+{
+    while (*from) {
+        const char *end = from + strcspn(from, "&");
+        const char *equals = memchr(from, '=', (size_t)(end - from));
+        if (end > from) {
+            const char *name = decode(p, from, equals ? equals : end);
+            const char *keyword = known_keyword(name);
+            if (!equals)
+                return err_set(p->err, ERR_USAGE, "%s has a parameter without a value", p->what);
+            if (!keyword)
+                return err_set(p->err, ERR_USAGE,
+                               "%s has the unknown parameter \"%.64s\"; known are libpq's, such as sslmode", p->what,
+                               name);
+            if (add(p, keyword, decode(p, equals + 1, end)) != 0)
+                return -1;
+        }
+        from = *end ? end + 1 : end;
+    }
+    return 0;
+}
+
+static int parse(struct parser *p, const char *text)
+{
+    const char *authority = strstr(text, "://") + 3;
+    const char *authority_end = authority + strcspn(authority, "/?");
+    const char *query = strchr(authority_end, '?');
+    const char *path_end = query ? query : authority_end + strlen(authority_end);
+    if (!memchr(authority, '@', (size_t)(authority_end - authority)) &&
+        memchr(authority_end, '@', (size_t)(path_end - authority_end)))
+        return err_set(p->err, ERR_USAGE,
+                       "%s has an @ behind its first / or ?; in a password those must be written as "
+                       "%%2F and %%3F",
+                       p->what);
+    if (parse_authority(p, authority, authority_end) != 0)
+        return -1;
+    if (*authority_end == '/' && authority_end + 1 < path_end &&
+        add(p, "dbname", decode(p, authority_end + 1, path_end)) != 0)
+        return -1;
+    return query ? parse_parameters(p, query + 1) : 0;
+}
+
+int url_parse(struct url *url, const char *text, const char *what, struct err *err)
+{
+    *url = (struct url){.count = 0};
+    if (!url_has_scheme(text, "postgres") && !url_has_scheme(text, "postgresql"))
+        return err_set(err, ERR_USAGE, "%s is not a postgres:// URL", what);
+    url->storage = malloc(4 * strlen(text) + 64); /* hosts are decoded and then joined: each byte at most twice */
+    if (!url->storage)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    struct parser parser = {.url = url, .what = what, .next = url->storage, .err = err};
+    if (parse(&parser, text) != 0) {
+        url_free(url);
+        return -1;
+    }
+    return 0;
+}
+
+const char *url_get(const struct url *url, const char *keyword)
+{
+    for (int i = 0; i < url->count; i++)
+        if (strcmp(url->keywords[i], keyword) == 0)
+            return url->values[i];
+    return NULL;
+}
+
+void url_show(const struct url *url, char *shown, size_t capacity)
+{
+    const char *user = url_get(url, "user"), *host = url_get(url, "host"), *port = url_get(url, "port");
+    const char *database = url_get(url, "dbname");
+    snprintf(shown, capacity, "postgres://%s%s%s%s%s/%s", user ? user : "", user ? "@" : "", host ? host : "",
+             port ? ":" : "", port ? port : "", database ? database : "");
+}
+
+void url_free(struct url *url)
+{
+    free(url->storage);
+    *url = (struct url){.count = 0};
+}
