@@ -14,6 +14,6 @@ char **environment_of_app(const struct options *options, char *const environment
 char **environment_of_command(const struct options *options, char *const environment[], const char *target,
                               uint64_t token, int attempt, enum run_state previous);
 
-void environment_free_command(char **environment);
+void environment_free_command(char **entries);
 
 #endif

@@ -85,9 +85,9 @@ static int add_item(struct options *options, const struct option *option, const 
                     struct err *err)
 {
     struct option_list *list = member(options, option);
-    if (list->count == OPTION_LIST_MAX)
-        return err_set(err, ERR_USAGE, "%s: more than %d items", what, OPTION_LIST_MAX);
     list->items[list->count++] = item;
+    if (list->count == OPTION_LIST_MAX)
+        return err_set(err, ERR_USAGE, "%s: more than %d items", what, OPTION_LIST_MAX - 1);
     return 0;
 }
 
@@ -113,13 +113,18 @@ static int set_value(struct options *options, const struct option *option, const
 /* A list's variable holds one item a line. The copy lives as long as the process. */
 static int set_lines(struct options *options, const struct option *option, const char *value, struct err *err)
 {
+    struct option_list *list = member(options, option);
     char *copy = strdup(value), *rest = copy;
-    for (char *line; copy && (line = strtok_r(rest, "\n", &rest)) != NULL;) {
+    if (!copy)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    for (char *line; (line = strtok_r(rest, "\n", &rest)) != NULL;) {
         line[strcspn(line, "\r")] = '\0';
         if (*line && add_item(options, option, option->variable, line, err) != 0)
-            return -1;
+            break;
     }
-    return copy ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
+    if (list->count == 0)
+        free(copy);
+    return list->count < OPTION_LIST_MAX ? 0 : -1;
 }
 
 static int read_variables(struct options *options, const bool given[], struct err *err)

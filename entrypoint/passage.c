@@ -41,8 +41,7 @@ struct passage {
     char command_text[1024];
     char told_line[LINE_CAPACITY]; /* the last one that waiters were told */
     int64_t told_at;
-    bool alive;   /* the command */
-    bool own_run; /* the run that failed was ours */
+    bool alive; /* the command */
     bool done;
     struct gate_action end;
 };
@@ -105,7 +104,7 @@ static void start_command(struct passage *p, const struct gate_action *action)
     char **environment =
         environment_of_command(c->options, c->environment, c->target, action->token, action->attempt, action->state);
     p->words.migrating_since = clock_boot_ms();
-    p->alive = p->own_run = true;
+    p->alive = true;
     p->pulse_boot = clock_boot_ms();
     p->pulse_wall = clock_wall_ms();
     uv_timer_again(&p->pulse);
@@ -436,7 +435,7 @@ int passage_go(const struct passage_config *config, bool *start_despite)
     perform_all(p, &actions);
     while (!p->done)
         uv_run(&p->loop, UV_RUN_DEFAULT);
-    int status = p->end.kind == GATE_PASS ? 0 : words_failed(&p->words, &p->end, p->own_run);
+    int status = p->end.kind == GATE_PASS ? 0 : words_failed(&p->words, &p->gate, &p->end);
     *start_despite = p->end.kind == GATE_FAIL && config->options->on_failure == ON_FAILURE_START &&
                      (p->end.reason == GATE_RUN_FAILED || p->end.reason == GATE_EXHAUSTED);
     take_down(p);

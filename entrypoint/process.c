@@ -86,8 +86,7 @@ static pid_t parent_of(pid_t pid)
         return 0;
     stat[n] = '\0';
     const char *end = strrchr(stat, ')');
-    int parent = 0;
-    return end && sscanf(end + 1, " %*c %d", &parent) == 1 ? parent : 0;
+    return end && end + 3 < stat + n ? (pid_t)strtol(end + 3, NULL, 10) : 0; /* ") S PPID" */
 }
 
 static bool is_below(pid_t pid, pid_t ancestor)
@@ -105,7 +104,7 @@ int process_signal_below(pid_t ancestor, int signal)
     int count = 0;
     DIR *proc = opendir("/proc");
     for (struct dirent *entry; proc && (entry = readdir(proc)) != NULL;) {
-        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
+        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
         if (pid > 1 && is_below(pid, ancestor)) {
             kill(pid, signal);
             count++;

@@ -188,10 +188,11 @@ static void print_tail(const char *tail)
     }
 }
 
-static int say_run_failed(const struct words *words, const struct gate_action *action, bool own_run)
+static int say_run_failed(const struct words *words, const struct gate *gate, const struct gate_action *action)
 {
+    bool own_run = action->token == gate->token && gate->token != 0;
     int status = action->status >= 0 ? action->status : EXIT_CANNOT_GO_ON;
-    const struct log_field *fields = LOG_FIELDS(LOG_NUMBER("token", words->last.token), LOG_NUMBER("status", status));
+    const struct log_field *fields = LOG_FIELDS(LOG_NUMBER("token", action->token), LOG_NUMBER("status", status));
     if (!own_run)
         print_tail(words->failed_tail);
     if (action->reason == GATE_EXHAUSTED)
@@ -216,7 +217,7 @@ static int say_error(const struct words *words, int status, const char *what)
     return status;
 }
 
-int words_failed(const struct words *words, const struct gate_action *action, bool own_run)
+int words_failed(const struct words *words, const struct gate *gate, const struct gate_action *action)
 {
     char text[160];
     switch (action->reason) {
@@ -226,13 +227,12 @@ int words_failed(const struct words *words, const struct gate_action *action, bo
         return EXIT_PENDING;
     case GATE_RUN_FAILED:
     case GATE_EXHAUSTED:
-        return say_run_failed(words, action, own_run);
+        return say_run_failed(words, gate, action);
     case GATE_TIMED_OUT:
         snprintf(text, sizeof text, "version %.60s did not come within --wait-timeout (%lld s)", words->target,
                  seconds(words->options->wait_timeout));
         return say_error(words, EXIT_TIMED_OUT, text);
     case GATE_UNREACHABLE:
-        return say_error(words, EXIT_CANNOT_GO_ON, "cannot go on");
     case GATE_REFUSED:
         return say_error(words, EXIT_CANNOT_GO_ON, "cannot go on");
     case GATE_UNRECORDED:

@@ -22,7 +22,8 @@ void words_starting(const struct words *words);
 /* Says what a GATE_SAY action means. */
 void words_say(const struct words *words, const struct gate *gate, const struct gate_action *action);
 
-/* Says why the gate failed, with the failed run's tail, and returns the exit status that follows. */
-int words_failed(const struct words *words, const struct gate_action *action, bool own_run);
+/* Says why the gate failed, with the failed run's tail unless it was our own, and returns the exit status that follows.
+ */
+int words_failed(const struct words *words, const struct gate *gate, const struct gate_action *action);
 
 #endif

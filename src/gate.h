@@ -84,7 +84,7 @@ struct gate_action {
     enum op op;
     struct look_ask look;    /* OP_LOOK */
     uint64_t token;          /* OP_MARK: of the run to mark. OP_FENCE: end the sessions that carry an older one.
-                                OP_END: of the run to end. GATE_SAY: of the run that is spoken of */
+                                OP_END: of the run to end. GATE_SAY, GATE_FAIL: of the run that is spoken of */
     int attempt;             /* OP_MARK, GATE_START: its attempt number */
     bool repeat;             /* OP_MARK: the run is ours and running; its command is tried again */
     enum run_state state;    /* OP_END: how it ended. GATE_START: how the previous run ended */

@@ -208,7 +208,7 @@ void gate_recorded(struct gate *g, int64_t now, struct gate_actions *out)
     else if (result == RUN_SUCCEEDED)
         gate_pass(g, now, out);
     else
-        gate_fail(g, now, out, GATE_RUN_FAILED, g->status);
+        gate_run_failed(g, now, out, g->token, g->status);
 }
 
 void gate_record_failed(struct gate *g, int64_t now, struct gate_actions *out, enum op_result result)

@@ -71,6 +71,8 @@ void gate_reply(struct gate *g, int64_t now, struct gate_actions *out, const str
 void gate_finish(struct gate *g, int64_t now, struct gate_actions *out, struct gate_action last);
 void gate_pass(struct gate *g, int64_t now, struct gate_actions *out);
 void gate_fail(struct gate *g, int64_t now, struct gate_actions *out, enum gate_reason reason, int status);
+/* Fails because run `token`, ours or one that we watched, failed with `status`. */
+void gate_run_failed(struct gate *g, int64_t now, struct gate_actions *out, uint64_t token, int status);
 void gate_leave_by_signal(struct gate *g, int64_t now, struct gate_actions *out, int signal);
 /* Asks what is recorded; `state` is AT_LOOK or AT_HOLD_LOOK. */
 void gate_look(struct gate *g, int64_t now, struct gate_actions *out, enum gate_state state);

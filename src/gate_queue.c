@@ -28,6 +28,12 @@ void gate_fail(struct gate *g, int64_t now, struct gate_actions *out, enum gate_
     gate_finish(g, now, out, (struct gate_action){.kind = GATE_FAIL, .reason = reason, .status = status});
 }
 
+void gate_run_failed(struct gate *g, int64_t now, struct gate_actions *out, uint64_t token, int status)
+{
+    gate_finish(g, now, out,
+                (struct gate_action){.kind = GATE_FAIL, .reason = GATE_RUN_FAILED, .token = token, .status = status});
+}
+
 void gate_leave_by_signal(struct gate *g, int64_t now, struct gate_actions *out, int signal)
 {
     gate_fail(g, now, out, GATE_STOPPED, 128 + signal);
@@ -93,7 +99,7 @@ static bool settle(struct gate *g, int64_t now, struct gate_actions *out, enum r
         return true;
     }
     if (recorded == RUN_FAILED || ours == RUN_FAILED) {
-        gate_fail(g, now, out, GATE_RUN_FAILED, g->status);
+        gate_run_failed(g, now, out, g->token, g->status);
         return true;
     }
     return false; /* somebody marked it lost: it is just another look */
@@ -112,7 +118,7 @@ bool gate_decided(struct gate *g, int64_t now, struct gate_actions *out, const s
         return true;
     }
     if (g->result == RUN_NONE && found->failed.token) {
-        gate_fail(g, now, out, GATE_RUN_FAILED, found->failed.exit_status);
+        gate_run_failed(g, now, out, found->failed.token, found->failed.exit_status);
         return true;
     }
     return false;
@@ -169,7 +175,7 @@ void gate_unreachable(struct gate *g, int64_t now, struct gate_actions *out, enu
     int64_t until = g->unreachable_since + g->config.connect_timeout;
     if (now >= until) {
         if (g->result == RUN_FAILED)
-            gate_fail(g, now, out, GATE_RUN_FAILED, g->status);
+            gate_run_failed(g, now, out, g->token, g->status);
         else
             gate_fail(g, now, out, g->result == RUN_SUCCEEDED ? GATE_UNRECORDED : GATE_UNREACHABLE, 0);
         return;
@@ -180,7 +186,7 @@ void gate_unreachable(struct gate *g, int64_t now, struct gate_actions *out, enu
 void gate_refused(struct gate *g, int64_t now, struct gate_actions *out)
 {
     if (g->result == RUN_FAILED) /* what the user must mend first is the migration */
-        gate_fail(g, now, out, GATE_RUN_FAILED, g->status);
+        gate_run_failed(g, now, out, g->token, g->status);
     else
         gate_fail(g, now, out, g->result == RUN_SUCCEEDED ? GATE_UNRECORDED : GATE_REFUSED, 0);
 }

@@ -280,7 +280,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         broke_with_conn_error(link);
         return;
     }
-    struct watch *still = link->watch;
+    const struct watch *still = poll->data;
     if (link->state == LINK_IDLE) {
         read_notifications(link);
         return;

@@ -9,7 +9,7 @@
 #define NAME_CAPACITY   41  /* "lockstep:" NAME ":" token must fit into Postgres' 63 bytes of application_name */
 #define TARGET_CAPACITY 256 /* bytes of a target with its terminator */
 #define LINE_CAPACITY   256 /* last_line: what a waiter shows of the run it waits for */
-#define TAIL_CAPACITY   (64 * 1024)
+#define TAIL_CAPACITY   ((size_t)64 * 1024)
 
 enum run_state {
     RUN_NONE, /* there is no such run */

@@ -66,7 +66,8 @@ static int find_files(const char *const *patterns, int count, glob_t *found, str
                            "directory of the container",
                            patterns[i]);
     }
-    qsort(found->gl_pathv, found->gl_pathc, sizeof found->gl_pathv[0], by_name);
+    if (found->gl_pathc > 0)
+        qsort(found->gl_pathv, found->gl_pathc, sizeof found->gl_pathv[0], by_name);
     return 0;
 }
 

@@ -1,0 +1,60 @@
+"""Runs everything: unit tests, the simulation, and the end-to-end suite against both builds.
+
+The last line is "N passed, N failed, N skipped" over all of it. What cannot run counts as failed, and in CI so does what
+was skipped."""
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SEEDS = os.environ.get("SEEDS", "2000")
+PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "4", "--dist", "worksteal", "tests/e2e"]
+
+SUITES = [
+    ("unit", ["build/unit"], {}),
+    ("simulation", ["build/sim", SEEDS, "1"], {}),
+    ("simulation of itself", ["build/sim", "--self-test"], {}),
+    ("end to end, release", PYTEST, {"LOCKSTEP_BIN": "build/lockstep"}),
+    ("end to end, sanitizers", PYTEST, {"LOCKSTEP_BIN": "build/debug/lockstep"}),
+]
+
+
+def counts(output):
+    """The last line of `output` that closes a test run: how many passed, failed (with errors), were skipped."""
+    for line in reversed(output.splitlines()):
+        found = dict((word, int(n)) for n, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)\b", line))
+        if found:
+            failed = found.get("failed", 0) + found.get("error", 0) + found.get("errors", 0)
+            return found.get("passed", 0), failed, found.get("skipped", 0)
+    return 0, 1, 0
+
+
+def run(name, command, variables):
+    print(f"== {name}: {' '.join(command)}", flush=True)
+    began = time.monotonic()
+    child = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **variables}, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    lines = []
+    for line in child.stdout:
+        lines.append(line)
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    status = child.wait()
+    passed, failed, skipped = counts("".join(lines))
+    if status != 0 and failed == 0:
+        failed = 1
+    print(f"== {name}: {passed} passed, {failed} failed, {skipped} skipped in {time.monotonic() - began:.0f} s\n", flush=True)
+    return passed, failed, skipped
+
+
+def main():
+    results = [run(*suite) for suite in SUITES]
+    passed, failed, skipped = (sum(column) for column in zip(*results))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or (skipped and os.environ.get("CI")) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
