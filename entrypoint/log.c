@@ -92,8 +92,10 @@ static void write_json(int fd, enum log_level level, enum event event, const str
 static void write_text(int fd, bool in_place, const char *prefix, const char *message)
 {
     char line[LINE_MAX_BYTES + 64];
-    int n = snprintf(line, sizeof line - 1, "%s%s%s%s", refreshing ? "\r\033[K" : "", prefix, message,
-                     in_place ? "" : "\n");
+    static const char clear[] = "\r\033[K";
+    if (refreshing)
+        write_line(STDERR_FILENO, clear, sizeof clear - 1);
+    int n = snprintf(line, sizeof line - 1, "%s%s%s", prefix, message, in_place ? "" : "\n");
     size_t length = (size_t)n < sizeof line - 1 ? (size_t)n : sizeof line - 2;
     write_line(fd, line, length);
     refreshing = in_place;

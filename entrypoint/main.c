@@ -36,6 +36,8 @@ static void learn_secrets(struct mask *mask, const struct options *options)
         mask_learn(mask, options->lock);
     if (options->database)
         mask_learn(mask, options->database);
+    if (options->database_url_from_file)
+        mask_learn(mask, options->database_url_from_file);
     log_mask(mask);
 }
 

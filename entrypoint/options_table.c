@@ -33,7 +33,7 @@ const struct option options_table[] = {
      "the version is a hash over these files (repeatable)"},
     {"--wait-timeout", "LOCKSTEP_WAIT_TIMEOUT", "D", OPTION_DURATION, AT(wait_timeout), "1h", 0, NULL, false,
      "whole time at the gate, 0 = for ever"},
-    {"--connect-timeout", "LOCKSTEP_CONNECT_TIMEOUT", "D", OPTION_DURATION, AT(connect_timeout), "60s", 0, NULL, false,
+    {"--connect-timeout", "LOCKSTEP_CONNECT_TIMEOUT", "D", OPTION_DURATION, AT(connect_timeout), "60s", 1, NULL, false,
      "how long, at a stretch, the server may be unreachable"},
     {"--migrate-timeout", "LOCKSTEP_MIGRATE_TIMEOUT", "D", OPTION_DURATION, AT(migrate_timeout), "0", 0, NULL, false,
      "the command is stopped after this long, 0 = never"},
@@ -147,9 +147,11 @@ static const char *local_directory(void)
 static int find_lock(struct options *options, const bool given[], struct err *err)
 {
     const char *database_what = was_given(given, "--database") ? "--database" : "LOCKSTEP_DATABASE";
+    const char *database_url;
+    if (variables_read("DATABASE_URL", &database_url, &options->database_url_from_file, err) != 0)
+        return -1;
     if (!options->database) {
-        if (variables_read("DATABASE_URL", &options->database, &options->database_url_from_file, err) != 0)
-            return -1;
+        options->database = database_url;
         database_what = "DATABASE_URL";
     }
     options->lock_what = was_given(given, "--lock") ? "--lock" : "LOCKSTEP_LOCK";

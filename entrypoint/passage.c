@@ -364,6 +364,7 @@ static int open_backend(struct passage *p, const struct holder *me, struct err *
         .version = LOCKSTEP_VERSION,
         .holder = *me,
         .times = times_from_lease(o->lease),
+        .connect_timeout = o->connect_timeout,
         .handlers = {.reply = on_reply, .disconnected = on_disconnected, .woken = on_woken, .connected = on_connected},
         .user = p,
     };

@@ -75,6 +75,8 @@ static void back_off(struct gate *g, int64_t now, struct gate_actions *out, cons
     struct gate_action *action = gate_say(g, out, EVENT_BACKOFF);
     action->token = found->last.token;
     action->deadline = now + found->not_before_ms;
+    if (!g->listening)
+        gate_reset(g, out); /* connections are for those who use them */
     /* Not longer than a poll: `retry` forgets failures, and nobody is woken who does not listen. */
     gate_rest(g, AT_BACK_OFF, now + min64(found->not_before_ms + gate_random(g, 250), POLL_MAX_MS));
 }

@@ -91,7 +91,8 @@ static void on_headroom(void *user, PGresult *result, const struct err *err, con
     bool crowded = !err && PQntuples(result) > 0 && PQgetvalue(result, 0, 0)[0] == 'f';
     if (err && !pg_link_conn(p->clerk))
         postgres_reply_error(p, OP_MARK, err);
-    else if (crowded && ++p->mark_tries < HEADROOM_TRIES)
+    else if (crowded && ++p->mark_tries < HEADROOM_TRIES &&
+             p->mark_tries * 2 * HEADROOM_MS < p->base.config.connect_timeout)
         p->later = later_call(p->base.config.loop, HEADROOM_MS, check_headroom, p);
     else {
         p->mark_tries = 0;
