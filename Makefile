@@ -46,12 +46,14 @@ build/release/%.o: %.c build/release/dependencies
 	$(STATIC_CC) $(CPPFLAGS) $(CFLAGS) -O2 -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	    -ffile-prefix-map=$(CURDIR)=. -I$(dependencies)/include -c -o $@ $<
 
-build/lockstep: $(RELEASE_OBJECTS)
-	$(STATIC_CC) -static -nostartfiles -s \
+link_static = $(STATIC_CC) -static -nostartfiles -s \
 	    -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now,-z,noexecstack,--gc-sections,--build-id=none \
 	    $(musl_directory)/rcrt1.o $(musl_directory)/crti.o $(call gcc_file,crtbeginS.o) \
 	    $^ -L$(dependencies)/lib $(STATIC_LIBRARIES) \
 	    $(call gcc_file,crtendS.o) $(musl_directory)/crtn.o -o $@
+
+build/lockstep: $(RELEASE_OBJECTS)
+	$(link_static)
 
 # ---- the sanitizer build ----------------------------------------------------------------------------------------------
 
@@ -94,7 +96,16 @@ build/sim: $(SIM_SOURCES) $(wildcard tests/sim/*.h src/*.h) | debug-needs
 sim: build/sim
 	build/sim $(SEEDS) $(FIRST)
 
-bench: build/lockstep
+BENCH_OBJECTS := $(patsubst %.c,build/release/%.o,$(wildcard tests/bench/*.c))
+BENCH_PROGRAMS := $(BENCH_OBJECTS:build/release/tests/bench/%.o=build/bench/%)
+
+build/bench/%: build/release/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(link_static)
+
+.SECONDARY: $(BENCH_OBJECTS)
+
+bench: build/lockstep $(BENCH_PROGRAMS)
 	@docker/need.sh postgresql python3-psycopg2 strace
 	@$(PYTHON) tests/bench/bench.py
 
@@ -116,4 +127,4 @@ lint: debug-needs
 clean:
 	rm -rf build
 
--include $(RELEASE_OBJECTS:.o=.d) $(DEBUG_OBJECTS:.o=.d)
+-include $(RELEASE_OBJECTS:.o=.d) $(BENCH_OBJECTS:.o=.d) $(DEBUG_OBJECTS:.o=.d)

@@ -26,6 +26,8 @@ int command_parse(struct command *command, const char *text, const char *what, s
 {
     *command = (struct command){.argv = {NULL}};
     text += strspn(text, " \t\r\n");
+    if (!*text)
+        return err_set(err, ERR_USAGE, "%s is blank; right would be the command that migrates", what);
     if (*text != '[') {
         command->argv[0] = strdup("/bin/sh");
         command->argv[1] = strdup("-c");

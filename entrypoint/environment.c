@@ -24,6 +24,16 @@ static bool is_consumed(const char *entry)
     return options_consumes(name);
 }
 
+/* Ours replace those of an outer lockstep, or of the image: a stale token would be worse than none. */
+static bool is_replaced(const char *entry)
+{
+    static const char *const ours[] = {"LOCKSTEP_TOKEN", "LOCKSTEP_ATTEMPT", "LOCKSTEP_PREVIOUS"};
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        if (names(entry, ours[i]))
+            return true;
+    return false;
+}
+
 static bool is_unset(const struct options *options, const char *entry)
 {
     for (int i = 0; i < options->unset.count; i++)
@@ -45,7 +55,9 @@ static size_t copy_kept(const struct options *options, char *const environment[]
 {
     size_t kept = 0;
     for (; *environment; environment++)
-        if (!is_consumed(*environment) && !(for_app && is_unset(options, *environment)) &&
+        if ((!is_consumed(*environment) ||
+             (names(*environment, "DATABASE_URL_FILE") && !options->database_url_from_file)) &&
+            !(for_app ? is_unset(options, *environment) : is_replaced(*environment)) &&
             !(options->database_url_from_file && names(*environment, "DATABASE_URL")))
             out[kept++] = *environment;
     return kept;
@@ -60,15 +72,40 @@ static char *entry_of(const char *format, const char *value)
     return entry;
 }
 
+/* Entries to be filled, with room for `added` more than `environment` has. A slot in front counts the borrowed ones, so
+ * that only the added ones are freed. */
+static char **new_entries(char *const environment[], size_t added)
+{
+    char **slots = calloc(count_of(environment) + added + 2, sizeof *slots);
+    return slots ? slots + 1 : NULL;
+}
+
+static void set_borrowed(char **entries, size_t count)
+{
+    memcpy(entries - 1, &count, sizeof count);
+}
+
+void environment_free(char **entries)
+{
+    if (!entries)
+        return;
+    size_t borrowed;
+    memcpy(&borrowed, entries - 1, sizeof borrowed);
+    for (char **entry = entries + borrowed; *entry; entry++)
+        free(*entry);
+    free(entries - 1);
+}
+
 char **environment_of_app(const struct options *options, char *const environment[])
 {
-    char **out = calloc(count_of(environment) + 2, sizeof *out);
-    if (!out)
+    char **entries = new_entries(environment, 1);
+    if (!entries)
         return NULL;
-    size_t kept = copy_kept(options, environment, true, out);
+    size_t n = copy_kept(options, environment, true, entries);
+    set_borrowed(entries, n);
     if (options->database_url_from_file && !is_unset(options, "DATABASE_URL="))
-        out[kept] = entry_of("DATABASE_URL=", options->database_url_from_file); /* lives until exec */
-    return out;
+        entries[n] = entry_of("DATABASE_URL=", options->database_url_from_file);
+    return entries;
 }
 
 char **environment_of_command(const struct options *options, char *const environment[], const char *target,
@@ -76,16 +113,13 @@ char **environment_of_command(const struct options *options, char *const environ
 {
     char number[24], application[128];
     bool has_name = false;
-    size_t count = count_of(environment);
-    /* The first slot counts the borrowed entries, so that only the added ones are freed. */
-    char **out = calloc(count + ADDED_MAX + 2, sizeof *out);
-    if (!out)
+    char **entries = new_entries(environment, ADDED_MAX);
+    if (!entries)
         return NULL;
-    char **entries = out + 1;
     size_t n = copy_kept(options, environment, false, entries);
     for (size_t i = 0; i < n; i++)
         has_name = has_name || names(entries[i], "PGAPPNAME");
-    memcpy(out, &n, sizeof n);
+    set_borrowed(entries, n);
     if (options->database_url_from_file)
         entries[n++] = entry_of("DATABASE_URL=", options->database_url_from_file);
     snprintf(number, sizeof number, "%" PRIu64, token);
@@ -98,15 +132,4 @@ char **environment_of_command(const struct options *options, char *const environ
     entries[n++] = entry_of("LOCKSTEP_ATTEMPT=", number);
     entries[n++] = entry_of("LOCKSTEP_PREVIOUS=", run_state_name(previous));
     return entries;
-}
-
-void environment_free_command(char **entries)
-{
-    if (!entries)
-        return;
-    size_t borrowed;
-    memcpy(&borrowed, entries - 1, sizeof borrowed);
-    for (char **entry = entries + borrowed; *entry; entry++)
-        free(*entry);
-    free(entries - 1);
 }

@@ -6,14 +6,15 @@
 #include "record.h"
 
 /* What the app sees: what the container got, in order and byte for byte, without what lockstep consumed and --unset;
- * DATABASE_URL set if it came from a file. The caller frees the array, not its strings. NULL if memory is out. */
+ * DATABASE_URL set if it came from a file. Freed by environment_free. NULL if memory is out. */
 char **environment_of_app(const struct options *options, char *const environment[]);
 
 /* What the command sees: the same with the --unset ones, and LOCKSTEP_TOKEN, LOCKSTEP_TARGET, LOCKSTEP_ATTEMPT,
- * LOCKSTEP_PREVIOUS, and PGAPPNAME unless the user set it. Freed by environment_free_command. */
+ * LOCKSTEP_PREVIOUS, and PGAPPNAME unless the user set it. Freed by environment_free. */
 char **environment_of_command(const struct options *options, char *const environment[], const char *target,
                               uint64_t token, int attempt, enum run_state previous);
 
-void environment_free_command(char **entries);
+/* Frees what the two above made. NULL is ignored. */
+void environment_free(char **entries);
 
 #endif

@@ -151,7 +151,7 @@ static void on_order(struct hold *hold, const struct leash_order *order)
         if (order->signal)
             ask_to_end(hold, order->signal);
         hold->told = true;
-        hold->stop_kill = order->kill_at;
+        hold->stop_kill = min64(hold->stop_kill, order->kill_at);
         break;
     case LEASH_FORWARD:
         ask_to_end(hold, order->signal);

@@ -5,6 +5,8 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 8192
+#define STALL_MS       50 /* what a reader may be late before lines are lost */
 
 static const char *const event_names[] = {
 #define X(id, name) [EVENT_##id] = name,
@@ -24,6 +27,7 @@ static const char *const level_prefixes[] = {"debug: ", "", "warning: ", "error:
 static bool as_json;
 static enum log_level lowest = LOG_LEVEL_INFO;
 static const struct mask *secrets;
+static int lost_lines;  /* since the reader stopped */
 static bool refreshing; /* the terminal's cursor stands behind a progress line */
 
 void log_configure(bool json, enum log_level level)
@@ -37,10 +41,22 @@ void log_mask(const struct mask *mask)
     secrets = mask;
 }
 
+/* Whoever reads the log may have stopped reading. Nothing of ours may wait for him: a signal must end us, a heartbeat
+ * must go out. What is said meanwhile is lost, and that is said. */
+static bool is_writable(int fd)
+{
+    struct pollfd target = {.fd = fd, .events = POLLOUT};
+    return poll(&target, 1, lost_lines ? 0 : STALL_MS) != 0; /* an error counts: the write will tell */
+}
+
 static void write_line(int fd, const char *line, size_t length)
 {
     while (length > 0) {
-        ssize_t n = write(fd, line, length);
+        if (!is_writable(fd)) {
+            lost_lines++;
+            return;
+        }
+        ssize_t n = write(fd, line, length < PIPE_BUF ? length : PIPE_BUF);
         if (n < 0 && errno != EINTR)
             return; /* nobody reads it, and nobody is left to be told */
         if (n > 0) {
@@ -65,10 +81,8 @@ static void write_json(int fd, enum log_level level, enum event event, const str
     cJSON_AddStringToObject(object, "time", now);
     cJSON_AddStringToObject(object, "level", level_names[level]);
     cJSON_AddStringToObject(object, "event", event_names[event]);
-    if (message) {
-        utf8_clean(message, text, sizeof text);
-        cJSON_AddStringToObject(object, "message", text);
-    }
+    if (message)
+        cJSON_AddStringToObject(object, "message", message);
     for (; fields->name; fields++) {
         if (fields->text) {
             char masked[LINE_MAX_BYTES];
@@ -101,19 +115,38 @@ static void write_text(int fd, bool in_place, const char *prefix, const char *me
     refreshing = in_place;
 }
 
+static void say_message(enum log_level level, enum event event, const struct log_field *fields, bool in_place,
+                        const char *message)
+{
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "lockstep: %s", level_prefixes[level]);
+    if (as_json)
+        write_json(STDERR_FILENO, level, event, fields, message);
+    else
+        write_text(STDERR_FILENO, in_place && isatty(STDERR_FILENO), prefix, message);
+}
+
+static void say_lost_lines(void)
+{
+    char message[80];
+    if (!lost_lines || !is_writable(STDERR_FILENO))
+        return;
+    snprintf(message, sizeof message, "%d lines of this log were lost, as nobody read it", lost_lines);
+    lost_lines = 0;
+    say_message(LOG_LEVEL_WARNING, EVENT_ERROR, LOG_NO_FIELDS, false, message);
+}
+
 static void say(enum log_level level, enum event event, const struct log_field *fields, bool in_place,
                 const char *format, va_list args)
 {
     int saved = errno;
-    char text[LINE_MAX_BYTES], message[LINE_MAX_BYTES], prefix[32];
+    char text[LINE_MAX_BYTES], masked[LINE_MAX_BYTES], message[LINE_MAX_BYTES];
     if (level >= lowest) {
         vsnprintf(text, sizeof text, format, args);
-        mask_into(text, message, sizeof message);
-        snprintf(prefix, sizeof prefix, "lockstep: %s", level_prefixes[level]);
-        if (as_json)
-            write_json(STDERR_FILENO, level, event, fields, message);
-        else
-            write_text(STDERR_FILENO, in_place && isatty(STDERR_FILENO), prefix, message);
+        mask_into(text, masked, sizeof masked);
+        utf8_clean(masked, message, sizeof message);
+        say_lost_lines();
+        say_message(level, event, fields, in_place, message);
     }
     errno = saved;
 }

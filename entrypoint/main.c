@@ -50,36 +50,52 @@ static int become_app(const struct options *options, const char *path, char **en
     return fail(launch_become(path, options->command, environment, inherited, &err), &err);
 }
 
-/* Everything that can be wrong with the user's words is found before anything is connected, let alone migrated. */
+/* What the user's words come to. */
+struct plan {
+    struct command migration;
+    char target[TARGET_CAPACITY];
+    char place[512];                 /* the lock, for people */
+    char path[LAUNCH_PATH_CAPACITY]; /* of the app's program */
+    char **environment;              /* of the app */
+};
+
+/* Everything that can be wrong with the user's words is found before anything is connected, let alone migrated. Returns
+ * the exit status that follows from it. */
+static int make_plan(struct plan *plan, const struct options *options, struct err *err)
+{
+    *plan = (struct plan){.environment = environment_of_app(options, environ)};
+    snprintf(plan->target, sizeof plan->target, "%s", options->target ? options->target : "");
+    if ((options->migrate &&
+         command_parse(&plan->migration, options->migrate, "--migrate (LOCKSTEP_MIGRATE)", err) != 0) ||
+        backend_check_url(options->lock, options->lock_what, plan->place, sizeof plan->place, err) != 0 ||
+        (!options->target &&
+         target_of_files(options->target_files.items, options->target_files.count, plan->target, err) != 0))
+        return err->code == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_CANNOT_GO_ON;
+    return options->command ? launch_find(options->command[0], plan->environment, plan->path, err) : 0;
+}
+
 static int pass_and_become(const struct options *options, struct mask *mask, const struct inherited *inherited)
 {
     struct err err;
-    struct command command = {.argv = {NULL}};
-    char target[TARGET_CAPACITY], place[512], path[LAUNCH_PATH_CAPACITY];
-    snprintf(target, sizeof target, "%s", options->target ? options->target : "");
-    if (options->migrate && command_parse(&command, options->migrate, "--migrate (LOCKSTEP_MIGRATE)", &err) != 0)
-        return fail(EXIT_WRONG_USAGE, &err);
-    if (backend_check_url(options->lock, options->lock_what, place, sizeof place, &err) != 0 ||
-        (!options->target &&
-         target_of_files(options->target_files.items, options->target_files.count, target, &err) != 0))
-        return fail(err.code == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_CANNOT_GO_ON, &err);
-    char **environment = environment_of_app(options, environ);
-    int status = options->command ? launch_find(options->command[0], environment, path, &err) : 0;
-    if (status != 0)
-        return fail(status, &err);
-    struct passage_config config = {.options = options,
-                                    .inherited = inherited,
-                                    .mask = mask,
-                                    .target = target,
-                                    .place = place,
-                                    .command = &command,
-                                    .environment = environ};
-    bool start_despite = false;
-    status = passage_go(&config, &start_despite);
-    command_free(&command);
-    if (options->command && (status == 0 || start_despite))
-        status = become_app(options, path, environment, inherited);
-    free(environment);
+    struct plan plan;
+    int status = make_plan(&plan, options, &err);
+    if (status != 0) {
+        fail(status, &err);
+    } else {
+        bool start_despite = false;
+        status = passage_go(&(struct passage_config){.options = options,
+                                                     .inherited = inherited,
+                                                     .mask = mask,
+                                                     .target = plan.target,
+                                                     .place = plan.place,
+                                                     .command = &plan.migration,
+                                                     .environment = environ},
+                            &start_despite);
+        if (options->command && (status == 0 || start_despite))
+            status = become_app(options, plan.path, plan.environment, inherited);
+    }
+    command_free(&plan.migration);
+    environment_free(plan.environment);
     return status;
 }
 

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "options_table.h"
+#include "tail.h"
 #include "variables.h"
 
 #include <ctype.h>
@@ -35,6 +36,18 @@ int64_t options_duration(const char *text)
     return -1;
 }
 
+const char *options_quoted(const char *value)
+{
+    static char quoted[80];
+    char clean[70];
+    utf8_clean(value, clean, sizeof clean);
+    bool cut = strlen(value) >= sizeof clean;
+    /* Wherever a URL has strayed to, its password must not come out, whole or cut in two. */
+    bool secret = strstr(value, "://") || strcasestr(value, "password");
+    snprintf(quoted, sizeof quoted, secret ? "what stands there" : cut ? "\"%s...\"" : "\"%s\"", clean);
+    return quoted;
+}
+
 static void *member(struct options *options, const struct option *option)
 {
     return (char *)options + option->offset;
@@ -47,7 +60,8 @@ static int set_number(struct options *options, const struct option *option, cons
     errno = 0;
     long long number = strtoll(value, &end, 10);
     if (!isdigit((unsigned char)value[0]) || *end || errno || number > 1000000)
-        return err_set(err, ERR_USAGE, "%s: \"%.64s\" is not a number; right would be 3, for example", what, value);
+        return err_set(err, ERR_USAGE, "%s: %s is not a number; right would be 3, for example", what,
+                       options_quoted(value));
     *(int64_t *)member(options, option) = number;
     return 0;
 }
@@ -57,10 +71,10 @@ static int set_duration(struct options *options, const struct option *option, co
 {
     int64_t ms = options_duration(value);
     if (ms < 0)
-        return err_set(err, ERR_USAGE, "%s: \"%.64s\" is not a duration; right would be 500ms, 30s, 10m or 1h", what,
-                       value);
+        return err_set(err, ERR_USAGE, "%s: %s is not a duration; right would be 500ms, 30s, 10m or 1h", what,
+                       options_quoted(value));
     if (ms < option->minimum)
-        return err_set(err, ERR_USAGE, "%s: \"%.64s\" is too short; at least %lldms", what, value,
+        return err_set(err, ERR_USAGE, "%s: %s is too short; at least %lldms", what, options_quoted(value),
                        (long long)option->minimum);
     *(int64_t *)member(options, option) = ms;
     return 0;
@@ -78,7 +92,7 @@ static int set_choice(struct options *options, const struct option *option, cons
         size_t used = strlen(all);
         snprintf(all + used, sizeof all - used, "%s%s", used ? ", " : "", option->choices[i]);
     }
-    return err_set(err, ERR_USAGE, "%s: \"%.64s\" is not one of %s", what, value, all);
+    return err_set(err, ERR_USAGE, "%s: %s is not one of %s", what, options_quoted(value), all);
 }
 
 static int add_item(struct options *options, const struct option *option, const char *what, const char *item,
@@ -127,26 +141,30 @@ static int set_lines(struct options *options, const struct option *option, const
     return list->count < OPTION_LIST_MAX ? 0 : -1;
 }
 
+static int read_variable(struct options *options, const struct option *option, struct err *err)
+{
+    const char *value = getenv(option->variable);
+    if (option->secret && variables_read(option->variable, &value, NULL, err) != 0)
+        return -1;
+    if (!value || !*value) /* an empty one is how compose files spell "not set" */
+        return 0;
+    return option->kind == OPTION_LIST ? set_lines(options, option, value, err)
+                                       : set_value(options, option, option->variable, value, err);
+}
+
+/* Reads all of them, also behind a wrong one, whose error is kept: the format of the log may come later. */
 static int read_variables(struct options *options, const bool given[], struct err *err)
 {
+    struct err later;
+    int result = 0;
     for (int i = 0; i < options_count; i++) {
         const struct option *option = &options_table[i];
-        const char *value;
         if (given[i])
             continue;
-        if (option->secret) {
-            if (variables_read(option->variable, &value, NULL, err) != 0)
-                return -1;
-        } else {
-            value = getenv(option->variable);
-        }
-        if (!value || !*value) /* an empty one is how compose files spell "not set" */
-            continue;
-        if (option->kind == OPTION_LIST ? set_lines(options, option, value, err) != 0
-                                        : set_value(options, option, option->variable, value, err) != 0)
-            return -1;
+        if (read_variable(options, option, result == 0 ? err : &later) != 0)
+            result = -1;
     }
-    return 0;
+    return result;
 }
 
 static int find_option(const char *word, size_t length)
@@ -171,9 +189,9 @@ static int read_flags(struct options *options, int argc, char **argv, int at, bo
         int index = find_option(argv[at], length);
         if (index < 0)
             return err_set(err, ERR_USAGE,
-                           "%.*s is not an option of lockstep; lockstep --help lists them, and a command "
+                           "%s is not an option of lockstep; lockstep --help lists them, and a command "
                            "that begins with - goes behind --",
-                           (int)length, argv[at]);
+                           options_quoted(argv[at]));
         const struct option *option = &options_table[index];
         const char *value = argv[at][length] == '=' ? argv[at] + length + 1 : at + 1 < argc ? argv[++at] : NULL;
         if (!value || !*value)

@@ -50,6 +50,9 @@ char *options_help(void);
 /* Whether the app must not see the variable `name`: an option's, or a _FILE helper that was read. */
 bool options_consumes(const char *name);
 
+/* `value` as an error may quote it: short, printable, and nothing of a URL. Valid until the next call. */
+const char *options_quoted(const char *value);
+
 /* Parses "500ms", "30s", "10m", "1h" or a bare number of seconds to ms. -1 if it is none of these. */
 int64_t options_duration(const char *text);
 

@@ -12,7 +12,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-#define AT(member) offsetof(struct options, member)
+#define SCHEMA_LENGTH_MAX 63
+#define AT(member)        offsetof(struct options, member)
 
 static const char *const failure_choices[] = {"exit", "start", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
@@ -88,11 +89,11 @@ bool options_consumes(const char *name)
 static int check_name(const char *name, struct err *err)
 {
     size_t good = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-    if (name[good] || good >= NAME_CAPACITY || name[0] == '.')
+    if (name[good] || good >= NAME_CAPACITY)
         return err_set(err, ERR_USAGE,
-                       "--name (LOCKSTEP_NAME): \"%.64s\" is not a name for a gate; right would be 1 to %d "
+                       "--name (LOCKSTEP_NAME): %s is not a name for a gate; right would be 1 to %d "
                        "letters, digits, dots, hyphens and underscores",
-                       name, NAME_CAPACITY - 1);
+                       options_quoted(name), NAME_CAPACITY - 1);
     return 0;
 }
 
@@ -174,9 +175,9 @@ static int check_verb(const struct options *options, struct err *err)
                        "run [OPTIONS] COMMAND, or one of migrate, wait, check, schema, --help");
     if (options->command && (options->verb == VERB_MIGRATE || options->verb == VERB_CHECK))
         return err_set(err, ERR_USAGE,
-                       "\"%.64s\": %s takes no COMMAND; the migration's goes into --migrate "
+                       "%s: %s takes no COMMAND; the migration's goes into --migrate "
                        "(LOCKSTEP_MIGRATE)",
-                       options->command[0], options->verb == VERB_CHECK ? "check" : "migrate");
+                       options_quoted(options->command[0]), options->verb == VERB_CHECK ? "check" : "migrate");
     if (migrates && !options->migrate)
         return err_set(err, ERR_USAGE,
                        "--migrate (LOCKSTEP_MIGRATE) is missing; right would be --migrate 'npm run migrate', "
@@ -186,9 +187,13 @@ static int check_verb(const struct options *options, struct err *err)
 
 int options_check(struct options *options, const bool given[], struct err *err)
 {
+    if (strlen(options->schema) > SCHEMA_LENGTH_MAX)
+        return err_set(err, ERR_USAGE, "--schema (LOCKSTEP_SCHEMA) is longer than %d bytes, where Postgres cuts names",
+                       SCHEMA_LENGTH_MAX);
     if (options->verb == VERB_SCHEMA)
-        return options->command ? err_set(err, ERR_USAGE, "\"%.64s\": schema takes no COMMAND", options->command[0])
-                                : 0;
+        return options->command
+                   ? err_set(err, ERR_USAGE, "%s: schema takes no COMMAND", options_quoted(options->command[0]))
+                   : 0;
     if (check_verb(options, err) != 0 || check_name(options->name, err) != 0 || check_target(options, err) != 0)
         return -1;
     return find_lock(options, given, err);

@@ -110,7 +110,7 @@ static void start_command(struct passage *p, const struct gate_action *action)
     uv_timer_again(&p->pulse);
     runner_start(p->runner, c->command->argv, environment, action->deadline, action->kill_at,
                  p->backend->ops->lock_fd(p->backend), c->inherited, p->gate.tries > 1);
-    environment_free_command(environment);
+    environment_free(environment);
 }
 
 static void order(struct passage *p, enum leash_order_kind kind, const struct gate_action *action)
@@ -213,7 +213,7 @@ static void on_reply(void *user, enum op op, enum op_result result, const struct
             log_say(LOG_LEVEL_WARNING, EVENT_UNAVAILABLE, LOG_FIELDS(LOG_TEXT("error", err->text)), "%s; trying again",
                     err->text);
         snprintf(p->problem, sizeof p->problem, "%s", err->text);
-    } else {
+    } else if (op != OP_RELEASE && op != OP_BEAT) { /* those only follow what the problem was about */
         p->problem[0] = '\0';
     }
     if (look)
@@ -303,6 +303,7 @@ static void on_pulse(uv_timer_t *timer)
     p->pulse_wall = wall;
     if (gap > GAP_MS || drift > STEP_MS || drift < -STEP_MS)
         step(p, &(struct gate_event){.kind = GATE_CLOCK_JUMPED});
+    runner_watch(p->runner, boot);
     if (p->alive)
         tell_progress(p, boot);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
@@ -31,8 +32,9 @@ static void handled_set(sigset_t *set)
 void process_begin(struct inherited *inherited)
 {
     sigset_t set;
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &inherited->mask, sizeof inherited->mask);
     handled_set(&set);
-    sigprocmask(SIG_BLOCK, &set, &inherited->mask);
+    sigprocmask(SIG_BLOCK, &set, NULL);
     for (int fd = 0; fd < 3; fd++) {
         inherited->closed[fd] = fcntl(fd, F_GETFD) < 0 && errno == EBADF;
         if (inherited->closed[fd])
@@ -67,10 +69,10 @@ void process_restore(const struct inherited *inherited, bool late)
     struct sigaction action = {.sa_handler = on_late_signal}; /* exec makes the default of a handler again */
     for (size_t i = 0; late && i < HANDLED_COUNT; i++) {
         bool ends = handled[i] == SIGTERM || handled[i] == SIGINT || handled[i] == SIGQUIT || handled[i] == SIGHUP;
-        if (ends && !is_ignored(handled[i]) && sigismember(&inherited->mask, handled[i]) == 0)
+        if (ends && !is_ignored(handled[i]) && !(inherited->mask >> (handled[i] - 1) & 1))
             sigaction(handled[i], &action, NULL);
     }
-    sigprocmask(SIG_SETMASK, &inherited->mask, NULL);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &inherited->mask, NULL, sizeof inherited->mask);
 }
 
 /* The parent of `pid`, 0 if it cannot be found. The name in stat may contain anything: the last ) ends it. */

@@ -4,10 +4,11 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct inherited {
-    sigset_t mask;
+    uint64_t mask; /* of signals, as the kernel has it: musl hides 32 to 34 from sigprocmask */
     int subreaper;
     bool closed[3];           /* standard descriptors that were not open */
     struct sigaction sigpipe; /* ignored by us: a reader of the logs that goes away must not end the gate */

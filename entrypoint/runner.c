@@ -15,6 +15,7 @@
 #define LINE_BYTES_MAX 4096 /* PIPE_BUF: a pipe that is writable takes so much without blocking */
 #define STALL_MS       20
 #define ORPHANS_MS     20
+#define OVERDUE_MS     1000
 
 struct stream {
     struct runner *runner;
@@ -33,6 +34,7 @@ struct runner {
     struct leash leash;
     bool running, told_end;
     int status;
+    int64_t lease_kill, stop_kill; /* what the leash was told, ms on CLOCK_BOOTTIME */
     uv_poll_t *control;
     struct stream out, errors;
     struct tail tail;
@@ -58,10 +60,22 @@ const struct tail *runner_tail(const struct runner *runner)
     return &runner->tail;
 }
 
-void runner_order(const struct runner *runner, const struct leash_order *order)
+void runner_order(struct runner *runner, const struct leash_order *order)
 {
-    if (runner->running)
-        leash_order(&runner->leash, order);
+    if (!runner->running)
+        return;
+    if (order->kind == LEASH_EXTEND)
+        runner->lease_kill = order->kill_at;
+    if (order->kind == LEASH_STOP && order->kill_at < runner->stop_kill)
+        runner->stop_kill = order->kill_at;
+    leash_order(&runner->leash, order);
+}
+
+void runner_watch(struct runner *runner, int64_t now)
+{
+    int64_t due = runner->lease_kill < runner->stop_kill ? runner->lease_kill : runner->stop_kill;
+    if (runner->running && !runner->told_end && now > due + OVERDUE_MS)
+        kill(runner->leash.pid, SIGKILL); /* SIGCHLD brings us to runner_child_gone */
 }
 
 /* ---- output ------------------------------------------------------------------------------------------------------ */
@@ -288,6 +302,8 @@ void runner_start(struct runner *runner, char *const argv[], char *const environ
         return;
     }
     runner->running = true;
+    runner->lease_kill = kill_at;
+    runner->stop_kill = INT64_MAX;
     runner->out.fd = runner->leash.out;
     runner->errors.fd = runner->leash.errors;
     runner->control = watch(runner, runner->leash.control, runner, on_news);

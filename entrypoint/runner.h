@@ -23,7 +23,11 @@ void runner_start(struct runner *runner, char *const argv[], char *const environ
                   int64_t kill_at, int lock_fd, const struct inherited *inherited, bool again);
 
 /* Orders for the leash; ignored when nothing runs. */
-void runner_order(const struct runner *runner, const struct leash_order *order);
+void runner_order(struct runner *runner, const struct leash_order *order);
+
+/* To be called now and then while something runs: a leash that has not ended the migration when it had to, because
+ * somebody stopped it, is killed, and what it held is ended by us. `now` in ms on CLOCK_BOOTTIME. */
+void runner_watch(struct runner *runner, int64_t now);
 
 /* A child `pid` of ours has been reaped: if it is the leash, and that before it told the end, somebody killed it; what
  * it held is ended by us. */

@@ -233,6 +233,9 @@ int words_failed(const struct words *words, const struct gate *gate, const struc
                  seconds(words->options->wait_timeout));
         return say_error(words, EXIT_TIMED_OUT, text);
     case GATE_UNREACHABLE:
+        snprintf(text, sizeof text, words->problem[0] ? "cannot go on" : "cannot go on: %.120s does not answer",
+                 words->place);
+        return say_error(words, EXIT_CANNOT_GO_ON, text);
     case GATE_REFUSED:
         return say_error(words, EXIT_CANNOT_GO_ON, "cannot go on");
     case GATE_UNRECORDED:

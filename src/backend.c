@@ -18,7 +18,7 @@ static bool is_file(const char *url)
 static int check_file(const char *url, const char *what, char *shown, size_t capacity, struct err *err)
 {
     const char *directory = url + strlen(FILE_SCHEME);
-    if (directory[0] != '/')
+    if (directory[0] != '/' || directory[1] == '/')
         return err_set(err, ERR_USAGE, "%s: file: wants an absolute directory, as in file:/var/lib/lockstep", what);
     if (strlen(directory) >= PATH_CAPACITY)
         return err_set(err, ERR_USAGE, "%s: the directory's name is too long", what);

@@ -64,7 +64,7 @@ struct backend_ops {
     void (*look)(struct backend *b, const struct look_ask *ask);
     /* Tries the lock, never waits for it. BUSY: another holds it. */
     void (*lock)(struct backend *b);
-    /* From OK on handlers.woken tells of every recorded end. BUSY: not here; poll. */
+    /* From OK on handlers.woken tells of every recorded begin and end. BUSY: not here; poll. */
     void (*listen)(struct backend *b);
     /* Records a run as running and every older running one as lost, if nobody has taken the token (else BUSY). The
      * record tables are made here if they are missing. */

@@ -120,7 +120,8 @@ static void unlock(struct file *f)
 {
     if (f->lock_fd < 0)
         return;
-    flock(f->lock_fd, LOCK_UN); /* explicitly: closing frees it only when a leash has closed its copy too */
+    flock(f->lock_fd, LOCK_UN);       /* explicitly: closing frees it only when a leash has closed its copy too */
+    (void)futimens(f->lock_fd, NULL); /* wakes those who were woken by the new state and still found the lock taken */
     close(f->lock_fd);
     f->lock_fd = -1;
 }
@@ -173,9 +174,9 @@ static void file_beat(struct backend *b)
 static void on_changed(uv_fs_event_t *watch, const char *filename, int events, int status)
 {
     struct file *f = watch->data;
-    const char *state = strrchr(f->state_path, '/') + 1;
+    const char *state = strrchr(f->state_path, '/') + 1, *lock = strrchr(f->lock_path, '/') + 1;
     (void)events;
-    if (status == 0 && filename && strcmp(filename, state) == 0)
+    if (status == 0 && filename && (strcmp(filename, state) == 0 || strcmp(filename, lock) == 0))
         f->base.config.handlers.woken(f->base.config.user);
 }
 

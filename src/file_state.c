@@ -1,6 +1,7 @@
 #include "file_state.h"
 
 #include "clock.h"
+#include "identity.h"
 #include "tail.h"
 
 #include <errno.h>
@@ -53,10 +54,10 @@ cJSON *file_state_read(const char *path, struct err *err)
         close(fd);
     if (!text)
         return NULL;
-    cJSON *state = cJSON_Parse(text);
+    cJSON *state = cJSON_ParseWithOpts(text, NULL, 1);
     free(text);
-    if (!cJSON_IsNumber(cJSON_GetObjectItem(state, "token")) || !cJSON_IsArray(cJSON_GetObjectItem(state, "applied")) ||
-        !cJSON_IsArray(cJSON_GetObjectItem(state, "runs"))) {
+    if (!cJSON_IsNumber(cJSON_GetObjectItem(state, "token")) || cJSON_GetObjectItem(state, "token")->valuedouble < 0 ||
+        !cJSON_IsArray(cJSON_GetObjectItem(state, "applied")) || !cJSON_IsArray(cJSON_GetObjectItem(state, "runs"))) {
         cJSON_Delete(state);
         err_set(err, ERR_REFUSED,
                 "%s is not a record that lockstep wrote; restore it, or move it away, which forgets what "
@@ -163,8 +164,8 @@ static void look_at_last(const cJSON *state, const struct backend_config *config
     const struct holder *me = &config->holder;
     look->last_is_mine = strcmp(string(last, "holder"), me->nonce) == 0;
     look->last_is_same_target = strcmp(look->last.target, config->target) == 0;
-    look->last_is_restarted = me->pid1 && me->container[0] && strcmp(look->last.container, me->container) == 0 &&
-                              number(last, "pid", 0) == 1 && !look->last_is_mine;
+    look->last_is_restarted =
+        identity_is_restarted(me, look->last.container, string(last, "root"), (int64_t)number(last, "pid", 0));
 }
 
 void file_state_look(const cJSON *state, const struct backend_config *config, const struct look_ask *ask,
@@ -187,6 +188,8 @@ void file_state_look(const cJSON *state, const struct backend_config *config, co
             continue;
         look->last_failure_status = (int)number(run, "exit_status", -1);
         look->not_before_ms = (int64_t)number(run, "not_before", 0) - clock_wall_ms();
+        if (look->not_before_ms > 300000)
+            look->not_before_ms = 300000;
         look->tail = string(run, "output");
         look->tail_length = strlen(look->tail);
         if (ask->watch_from && token_of(run) >= ask->watch_from)
@@ -230,6 +233,7 @@ static cJSON *new_run(const struct backend_config *config, const struct mark *ma
     cJSON_AddStringToObject(run, "container", me->container);
     cJSON_AddNumberToObject(run, "pid", (double)me->pid);
     cJSON_AddStringToObject(run, "holder", me->nonce);
+    cJSON_AddStringToObject(run, "root", me->root);
     cJSON_AddStringToObject(run, "command", config->command);
     cJSON_AddStringToObject(run, "lockstep_version", config->version);
     set_time(run, "started_at");
@@ -240,6 +244,8 @@ int file_state_mark(cJSON *state, const struct backend_config *config, const str
 {
     if (mark->repeat) {
         cJSON *run = find_run(state, mark->token);
+        if (!run || token_of(state) != mark->token)
+            return 0;
         set(run, "attempt", cJSON_CreateNumber(mark->attempt));
         return 1;
     }

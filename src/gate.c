@@ -82,9 +82,9 @@ static void on_clerk_reply(struct gate *g, int64_t now, struct gate_actions *out
     enum op op = event->op;
     bool busy = event->result == OP_BUSY;
     if (event->result == OP_REFUSED)
-        gate_fail(g, now, out, GATE_REFUSED, 0);
+        gate_give_up(g, now, out, GATE_REFUSED);
     else if (event->result != OP_OK && !busy)
-        gate_clerk_failed(g, now, out);
+        gate_clerk_failed(g, now, out, event->result);
     else if (op == OP_LOOK)
         gate_hold_looked(g, now, out, event->look);
     else if (op == OP_MARK && busy) /* somebody has marked a run, so the lock is not what we believe: see */
@@ -103,7 +103,7 @@ static void on_queue_reply(struct gate *g, int64_t now, struct gate_actions *out
     enum op op = event->op;
     bool ok = event->result == OP_OK;
     if (event->result == OP_REFUSED) {
-        gate_refused(g, now, out);
+        gate_give_up(g, now, out, GATE_REFUSED);
     } else if (!ok && event->result != OP_BUSY) {
         gate_unreachable(g, now, out, event->result);
     } else if (op == OP_LOOK) {
@@ -113,7 +113,7 @@ static void on_queue_reply(struct gate *g, int64_t now, struct gate_actions *out
     } else if (op == OP_LOCK) {
         gate_subscribe(g, now, out);
     } else if (op == OP_LISTEN && ok) {
-        g->listening = g->listened_now = true;
+        g->listening = g->watching = true;
         gate_look(g, now, out, AT_LOOK); /* subscribe, read, wait: what was recorded in between wakes nobody */
     } else {
         gate_wait(g, now, out);
@@ -123,9 +123,13 @@ static void on_queue_reply(struct gate *g, int64_t now, struct gate_actions *out
 /* Whether the place answered; only an answer to no less than what it failed at proves that it is well again. */
 static void note_reachable(struct gate *g, enum op op, enum op_result result)
 {
-    if (result != OP_OK && result != OP_BUSY) {
+    if (result == OP_UNAVAILABLE || result == OP_CROWDED) {
+        if (op < g->failed_op) /* it got further than that before: another trouble, with its own time */
+            g->unreachable_since = GATE_NEVER;
         g->failed_op = op;
-    } else if (op >= g->failed_op) {
+        g->unreachable_since =
+            result == OP_CROWDED ? GATE_NEVER : min64(g->unreachable_since, g->asked_at[channel_of(op)]);
+    } else if (op >= g->failed_op && op != OP_BEAT) { /* a heartbeat says nothing about the clerk */
         g->failed_op = OP_NONE;
         g->unreachable_since = GATE_NEVER;
         g->retry_ms = 0;
@@ -192,7 +196,7 @@ static void on_disconnected(struct gate *g, int64_t now, struct gate_actions *ou
         gate_left(g, now, out);
     } else if (g->holding) {
         gate_lock_lost(g, now, out, true);
-    } else if (g->listening) {
+    } else if (g->listening && g->state != AT_MIGRATE) { /* while a command lives, nothing else is begun */
         gate_reset(g, out);
         g->listen_tried = false;
         gate_look(g, now, out, AT_LOOK);
@@ -231,8 +235,13 @@ void gate_step(struct gate *g, int64_t now, const struct gate_event *event, stru
     if (g->state == AT_DONE)
         return;
     /* Before anything else: after a pause the news that waited for us must not hide that the lease is over. */
-    if (now >= gate_lock_lost_at(g))
+    if (now >= gate_lock_lost_at(g)) {
         gate_lock_lost(g, now, out, false);
+        /* An answer belongs to what was asked before; LOOK may be asked anew by now, and must not take it for its own.
+         */
+        if (g->state == AT_DONE || event->kind == GATE_REPLY)
+            return;
+    }
     switch (event->kind) {
     case GATE_TICK:
         gate_tick(g, now, out);
@@ -245,8 +254,10 @@ void gate_step(struct gate *g, int64_t now, const struct gate_event *event, stru
         break;
     case GATE_WOKEN:
         g->woken = true;
-        if (g->state == AT_WAIT || g->state == AT_BACK_OFF)
+        if (g->state == AT_WAIT || g->state == AT_BACK_OFF) {
+            g->watching = true;
             gate_look(g, now, out, AT_LOOK);
+        }
         break;
     case GATE_SIGNALLED:
         on_signal(g, now, out, event->signal);

@@ -130,7 +130,8 @@ struct gate {
     struct gate_config config;
     enum gate_state state;
     uint64_t random;
-    int64_t began;
+    int64_t began;             /* moved on by the time that our own command took */
+    int64_t started;           /* our command */
     int64_t due;               /* when a resting state acts */
     int64_t say_due;           /* next progress message */
     int64_t unreachable_since; /* GATE_NEVER = the place answered last time */
@@ -139,8 +140,9 @@ struct gate {
     int64_t poll_ms;           /* grows for a waiter that nobody wakes */
     enum op asked[2];          /* outstanding op of the lock's connection [0] and of the other one [1] */
     int64_t asked_at[2];
-    bool listening, listen_tried, listened_now;
+    bool listening, listen_tried;
     bool woken;          /* since the look that was asked last */
+    bool watching;       /* a run that this look finds running is alive: it was just seen, or just marked */
     uint64_t watch_from; /* see struct look_ask */
     uint64_t said_token; /* the holder that `waiting` was said about */
 
@@ -153,6 +155,7 @@ struct gate {
     uint64_t token; /* of our latest marked run, 0 = none */
     int attempt;
     int tries;                  /* of the command within this run */
+    bool repeating;             /* its next try is due, under the lock that it began with */
     enum run_state previous;    /* how the run before ours ended */
     enum gate_stop stop;        /* why the command was told to stop */
     int64_t run_due;            /* --migrate-timeout */

@@ -61,6 +61,7 @@ void gate_start(struct gate *g, int64_t now, struct gate_actions *out)
     g->state = AT_MIGRATE;
     g->stop = GATE_STOP_NONE;
     g->run_due = after(now, g->config.migrate_timeout);
+    g->started = now;
     gate_say(g, out, EVENT_MIGRATING);
     struct gate_action *action = gate_act(out, GATE_START);
     set_lease(g, action);
@@ -68,6 +69,7 @@ void gate_start(struct gate *g, int64_t now, struct gate_actions *out)
     action->attempt = g->attempt;
     action->state = g->tries ? RUN_FAILED : g->previous;
     g->tries++;
+    g->repeating = false;
 }
 
 void gate_end_command(struct gate *g, struct gate_actions *out, enum gate_stop why, int signal, int64_t kill_at)
@@ -82,7 +84,7 @@ void gate_end_command(struct gate *g, struct gate_actions *out, enum gate_stop w
 void gate_lock_lost(struct gate *g, int64_t now, struct gate_actions *out, bool certain)
 {
     int64_t lease_over = g->sent + g->config.times.deadline;
-    g->holding = false;
+    g->holding = g->repeating = false;
     g->listen_tried = false;
     gate_say(g, out, EVENT_LOST)->status = certain;
     if (g->state == AT_MIGRATE) {
@@ -130,12 +132,20 @@ void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, con
         }
         g->result = RUN_NONE; /* somebody has marked a run since: it is just another look */
     }
-    if (gate_exhausted(g, found->failures + (unended && found->last_is_same_target && !own))) {
+    if (gate_exhausted(g, found->failures + (unended && found->last_is_same_target && (!own || g->tries > 0)))) {
         gate_fail(g, now, out, GATE_EXHAUSTED, found->last_failure_status);
         return;
     }
     if (found->not_before_ms > 0 && !unended) {
         gate_finish(g, now, out, (struct gate_action){.kind = GATE_RESET}); /* another failed while we contended */
+        return;
+    }
+    if (own && unended && g->repeating) {
+        gate_mark(g, now, out, g->token, g->attempt);
+        return;
+    }
+    if (own && unended && g->tries == 0) { /* only the reply to our mark was lost; nothing has run under it */
+        gate_fence(g, now, out);
         return;
     }
     g->previous = unended ? RUN_LOST : last->state;
@@ -158,15 +168,17 @@ void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, con
 }
 
 /* The clerk could not do its part; the lock is kept meanwhile, but not for ever. */
-void gate_clerk_failed(struct gate *g, int64_t now, struct gate_actions *out)
+void gate_clerk_failed(struct gate *g, int64_t now, struct gate_actions *out, enum op_result result)
 {
+    bool crowded = result == OP_CROWDED; /* it answered */
     gate_reset_clerk(g, out);
-    g->unreachable_since = min64(g->unreachable_since, now);
-    if (now >= g->unreachable_since + g->config.connect_timeout) {
-        gate_fail(g, now, out, GATE_UNREACHABLE, 0);
+    if (!crowded && now >= g->unreachable_since + g->config.connect_timeout) {
+        gate_give_up(g, now, out, GATE_UNREACHABLE);
         return;
     }
-    gate_rest(g, AT_HOLD_AGAIN, now + gate_retry_delay(g, RETRY_MIN_MS, RETRY_MAX_MS));
+    gate_rest(
+        g, AT_HOLD_AGAIN,
+        now + gate_retry_delay(g, crowded ? CROWDED_MIN_MS : RETRY_MIN_MS, crowded ? CROWDED_MAX_MS : RETRY_MAX_MS));
 }
 
 void gate_command_ended(struct gate *g, int64_t now, struct gate_actions *out, int status)
@@ -175,6 +187,7 @@ void gate_command_ended(struct gate *g, int64_t now, struct gate_actions *out, i
     g->stop = GATE_STOP_NONE;
     g->jumped_at = 0;
     g->status = status;
+    g->began += now - g->started; /* our own migration is no waiting */
     if (!g->holding) {
         gate_reset(g, out);
         if (g->exit_signal)
@@ -205,6 +218,8 @@ void gate_recorded(struct gate *g, int64_t now, struct gate_actions *out)
         gate_say(g, out, EVENT_MIGRATED);
     if (g->exit_signal)
         gate_leave_by_signal(g, now, out, g->exit_signal);
+    else if (result == RUN_INTERRUPTED)
+        gate_finish(g, now, out, g->leaving);
     else if (result == RUN_SUCCEEDED)
         gate_pass(g, now, out);
     else
@@ -214,10 +229,13 @@ void gate_recorded(struct gate *g, int64_t now, struct gate_actions *out)
 void gate_record_failed(struct gate *g, int64_t now, struct gate_actions *out, enum op_result result)
 {
     gate_reset(g, out);
+    g->listen_tried = false;
     if (g->exit_signal)
         gate_leave_by_signal(g, now, out, g->exit_signal);
+    else if (g->result == RUN_INTERRUPTED)
+        gate_finish(g, now, out, g->leaving);
     else if (result == OP_REFUSED)
-        gate_refused(g, now, out);
+        gate_give_up(g, now, out, GATE_REFUSED);
     else
         gate_look(g, now, out, AT_LOOK); /* perhaps only the reply was lost */
 }

@@ -15,7 +15,8 @@
 #define POLL_MAX_MS        15000
 #define FENCE_MS           200 /* how often to look whether terminated sessions are gone */
 #define PROGRESS_MS        10000
-#define LEAVE_ON_SIGNAL_MS 80 /* DESIGN section 5: a signal ends lockstep within 100 ms */
+#define END_ON_SIGNAL_MS   1500 /* --stop-grace and this must fit into the 10 s of docker stop */
+#define LEAVE_ON_SIGNAL_MS 80   /* DESIGN section 5: a signal ends lockstep within 100 ms */
 
 enum channel { LOCK_CHANNEL, CLERK_CHANNEL };
 
@@ -85,7 +86,8 @@ bool gate_decided(struct gate *g, int64_t now, struct gate_actions *out, const s
 bool gate_exhausted(const struct gate *g, int failures);
 void gate_looked(struct gate *g, int64_t now, struct gate_actions *out, const struct look *found);
 void gate_unreachable(struct gate *g, int64_t now, struct gate_actions *out, enum op_result result);
-void gate_refused(struct gate *g, int64_t now, struct gate_actions *out);
+/* Fails for `reason`, unless there is an unrecorded result of our run to tell of. */
+void gate_give_up(struct gate *g, int64_t now, struct gate_actions *out, enum gate_reason reason);
 
 /* ---- gate_hold.c ---- */
 
@@ -107,7 +109,7 @@ void gate_lock_lost(struct gate *g, int64_t now, struct gate_actions *out, bool 
 void gate_locked(struct gate *g, int64_t now, struct gate_actions *out);
 void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, const struct look *found);
 /* The clerk could not do its part; the lock is kept meanwhile, but not for ever. */
-void gate_clerk_failed(struct gate *g, int64_t now, struct gate_actions *out);
+void gate_clerk_failed(struct gate *g, int64_t now, struct gate_actions *out, enum op_result result);
 void gate_command_ended(struct gate *g, int64_t now, struct gate_actions *out, int status);
 void gate_recorded(struct gate *g, int64_t now, struct gate_actions *out);
 void gate_record_failed(struct gate *g, int64_t now, struct gate_actions *out, enum op_result result);

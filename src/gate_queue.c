@@ -2,6 +2,11 @@
 
 void gate_finish(struct gate *g, int64_t now, struct gate_actions *out, struct gate_action last)
 {
+    if (g->holding && g->state == AT_FENCE) { /* marked, but nothing runs: say so, or a successor waits it out */
+        g->leaving = last;
+        gate_record(g, now, out, g->tries ? RUN_FAILED : RUN_INTERRUPTED, g->tries ? g->status : 0);
+        return;
+    }
     if (g->holding) { /* a Redis lease or a file outlives its connection: give it back first */
         g->leaving = last;
         g->state = AT_LEAVE;
@@ -133,8 +138,8 @@ bool gate_exhausted(const struct gate *g, int failures)
 
 void gate_looked(struct gate *g, int64_t now, struct gate_actions *out, const struct look *found)
 {
-    bool listened_now = g->listened_now;
-    g->listened_now = false;
+    bool watching = g->watching;
+    g->watching = false;
     if (g->watch_from == 0) /* a run that is going on when we come counts as watched, an older one does not */
         g->watch_from = found->last.state == RUN_RUNNING ? found->last.token : found->last.token + 1;
     if (gate_decided(g, now, out, found))
@@ -143,7 +148,7 @@ void gate_looked(struct gate *g, int64_t now, struct gate_actions *out, const st
         gate_fail(g, now, out, GATE_PENDING, 1);
     } else if (found->last.state != RUN_RUNNING && gate_exhausted(g, found->failures)) {
         gate_fail(g, now, out, GATE_EXHAUSTED, found->last_failure_status);
-    } else if (g->config.mode == GATE_MODE_WAIT || listened_now) {
+    } else if (g->config.mode == GATE_MODE_WAIT || (watching && found->last.state == RUN_RUNNING)) {
         gate_subscribe(g, now, out);
     } else if (found->not_before_ms > 0 && found->last.state != RUN_RUNNING) {
         back_off(g, now, out, found);
@@ -169,33 +174,28 @@ void gate_unreachable(struct gate *g, int64_t now, struct gate_actions *out, enu
         return;
     }
     if (result == OP_CROWDED) { /* it answered */
-        g->unreachable_since = GATE_NEVER;
         gate_rest(g, AT_RECONNECT, now + gate_retry_delay(g, CROWDED_MIN_MS, CROWDED_MAX_MS));
         return;
     }
-    g->unreachable_since = min64(g->unreachable_since, now);
     int64_t until = g->unreachable_since + g->config.connect_timeout;
     if (now >= until) {
-        if (g->result == RUN_FAILED)
-            gate_run_failed(g, now, out, g->token, g->status);
-        else
-            gate_fail(g, now, out, g->result == RUN_SUCCEEDED ? GATE_UNRECORDED : GATE_UNREACHABLE, 0);
+        gate_give_up(g, now, out, GATE_UNREACHABLE);
         return;
     }
     gate_rest(g, AT_RECONNECT, min64(now + gate_retry_delay(g, RETRY_MIN_MS, RETRY_MAX_MS), until));
 }
 
-void gate_refused(struct gate *g, int64_t now, struct gate_actions *out)
+void gate_give_up(struct gate *g, int64_t now, struct gate_actions *out, enum gate_reason reason)
 {
     if (g->result == RUN_FAILED) /* what the user must mend first is the migration */
         gate_run_failed(g, now, out, g->token, g->status);
     else
-        gate_fail(g, now, out, g->result == RUN_SUCCEEDED ? GATE_UNRECORDED : GATE_REFUSED, 0);
+        gate_fail(g, now, out, g->result == RUN_SUCCEEDED ? GATE_UNRECORDED : reason, 0);
 }
 
 void gate_left(struct gate *g, int64_t now, struct gate_actions *out)
 {
-    g->holding = false;
+    g->holding = g->listen_tried = false;
     gate_reset(g, out);
     if (g->leaving.kind == GATE_RESET)
         gate_look(g, now, out, AT_LOOK);

@@ -6,7 +6,9 @@
 static int64_t gate_call_due(const struct gate *g, enum channel channel)
 {
     enum op op = g->asked[channel];
-    return op == OP_NONE || op == OP_BEAT ? GATE_NEVER : g->asked_at[channel] + gate_call_ms(g);
+    if (op == OP_NONE || op == OP_BEAT)
+        return GATE_NEVER;
+    return g->asked_at[channel] + (op == OP_END && g->exit_signal ? END_ON_SIGNAL_MS : gate_call_ms(g));
 }
 
 static int64_t next_beat(const struct gate *g)
@@ -39,7 +41,9 @@ static bool queueing(const struct gate *g)
 
 static int64_t give_up_at(const struct gate *g)
 {
-    return queueing(g) ? after(g->began, g->config.wait_timeout) : GATE_NEVER;
+    /* Our own quarantine ends by itself; were it cut short, each winner would begin it anew, and nobody ever migrate.
+     */
+    return queueing(g) && g->state != AT_QUARANTINE ? after(g->began, g->config.wait_timeout) : GATE_NEVER;
 }
 
 int64_t gate_due(const struct gate *g)
@@ -66,11 +70,15 @@ static void on_due(struct gate *g, int64_t now, struct gate_actions *out)
     case AT_RECONNECT:
         gate_look(g, now, out, AT_LOOK);
         break;
-    case AT_HOLD_AGAIN:
     case AT_QUARANTINE:
+        g->began += g->config.times.quarantine;
+        gate_look(g, now, out, AT_HOLD_LOOK);
+        break;
+    case AT_HOLD_AGAIN:
         gate_look(g, now, out, AT_HOLD_LOOK);
         break;
     case AT_PAUSE:
+        g->repeating = true;
         gate_mark(g, now, out, g->token, g->attempt + 1);
         break;
     case AT_FENCE:
@@ -94,7 +102,7 @@ void gate_tick(struct gate *g, int64_t now, struct gate_actions *out)
         }
     }
     if (now >= give_up_at(g)) {
-        gate_fail(g, now, out, GATE_TIMED_OUT, 0);
+        gate_give_up(g, now, out, GATE_TIMED_OUT);
         return;
     }
     if (now >= next_beat(g))

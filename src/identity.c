@@ -4,28 +4,60 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #define CONTAINER_ID_LENGTH 64
 
-/* Docker, Podman and containerd mount the container's own files from a directory that is named by its id; the cgroup
- * path says it only with cgroup v1 (https://docs.docker.com/engine/containers/runmetrics/). */
-static void find_container(char container[65])
+/* Docker and Podman mount the container's own /etc/hostname from a directory that is named by its id; the cgroup path
+ * says it only with cgroup v1. */
+static void find_container(const char *line, char container[65])
 {
-    char line[4096];
-    container[0] = '\0';
-    FILE *file = fopen("/proc/self/mountinfo", "re");
-    while (file && !container[0] && fgets(line, sizeof line, file)) {
-        if (!strstr(line, " /etc/hostname ") && !strstr(line, " /etc/hosts ") && !strstr(line, " /etc/resolv.conf "))
-            continue;
-        for (char *part = strtok(line, "/ "); part && !container[0]; part = strtok(NULL, "/ "))
-            if (strlen(part) == CONTAINER_ID_LENGTH && strspn(part, "0123456789abcdef") == CONTAINER_ID_LENGTH)
-                strcpy(container, part);
+    if (container[0] || !strstr(line, " /etc/hostname "))
+        return;
+    for (const char *part = strchr(line, '/'); part; part = strchr(part + 1, '/')) {
+        if (strspn(part + 1, "0123456789abcdef") == CONTAINER_ID_LENGTH) {
+            memcpy(container, part + 1, CONTAINER_ID_LENGTH);
+            container[CONTAINER_ID_LENGTH] = '\0';
+            return;
+        }
     }
+}
+
+/* That file may be shared (a pod, network_mode: container:...), so the id alone does not prove that we are the
+ * container which left a run behind. The writable layer of the root is nobody else's, and stays over a restart. */
+static void find_root(const char *line, char root[33])
+{
+    const char *layer = strstr(line, "upperdir=");
+    struct digest *digest = layer && strstr(line, " / / ") ? digest_begin() : NULL;
+    if (!digest)
+        return;
+    unsigned char hash[DIGEST_SIZE];
+    digest_add(digest, layer, strcspn(layer, ",\n"));
+    digest_end(digest, hash);
+    digest_hex(hash, 16, root);
+}
+
+static void read_mounts(struct holder *holder)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    FILE *file = fopen("/proc/self/mountinfo", "re");
+    while (file && getline(&line, &capacity, file) > 0) {
+        find_container(line, holder->container);
+        find_root(line, holder->root);
+    }
+    free(line);
     if (file)
         fclose(file);
+}
+
+bool identity_is_restarted(const struct holder *me, const char *container, const char *root, int64_t pid)
+{
+    return me->pid1 && pid == 1 && me->container[0] && strcmp(me->container, container) == 0 && me->root[0] &&
+           strcmp(me->root, root) == 0;
 }
 
 int identity_find(struct holder *holder, struct err *err)
@@ -37,6 +69,6 @@ int identity_find(struct holder *holder, struct err *err)
     digest_hex(random, sizeof random, holder->nonce);
     if (gethostname(holder->host, sizeof holder->host - 1) != 0)
         strcpy(holder->host, "unknown");
-    find_container(holder->container);
+    read_mounts(holder);
     return 0;
 }

@@ -8,4 +8,8 @@
 /* Fills `holder`. Returns -1 with ERR_SYSTEM if the kernel gives no random numbers. */
 int identity_find(struct holder *holder, struct err *err);
 
+/* Whether a run that was left by `container`, with that `root` and process id, was left by `me` before a restart: then
+ * everything that it ran is dead, as its PID namespace is (DESIGN section 3). */
+bool identity_is_restarted(const struct holder *me, const char *container, const char *root, int64_t pid);
+
 #endif

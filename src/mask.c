@@ -82,10 +82,30 @@ static size_t percent_decode(const char *from, size_t length, char *out)
     return n;
 }
 
+/* The password where url.c finds it: in the URL's authority, whatever characters it has. */
+static bool find_learned_password(const char *text, const char **from, const char **to)
+{
+    const char *authority = strstr(text, "://"), *at = NULL;
+    if (!authority)
+        return false;
+    authority += 3;
+    const char *end = authority + strcspn(authority, "/?");
+    for (const char *c = authority; c < end; c++)
+        if (*c == '@')
+            at = c;
+    const char *colon = at ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
+    if (!colon || colon + 1 == at)
+        return false;
+    *from = colon + 1;
+    *to = at;
+    return true;
+}
+
 void mask_learn(struct mask *mask, const char *url)
 {
     const char *from, *to;
-    bool (*const finders[])(const char *, const char **, const char **) = {find_url_password, find_named_password};
+    bool (*const finders[])(const char *, const char **, const char **) = {find_learned_password, find_url_password,
+                                                                           find_named_password};
     for (size_t i = 0; i < sizeof finders / sizeof finders[0]; i++) {
         if (!finders[i](url, &from, &to))
             continue;
@@ -126,7 +146,11 @@ void mask_text(const struct mask *mask, const char *text, char *out, size_t capa
         if (c >= named_to && !find_named_password(c, &named_from, &named_to))
             named_from = named_to = c + strlen(c);
         const char *secret = known_secret_at(mask, c);
-        const char *skip_to = secret ? c + strlen(secret) : c == url_from ? url_to : c == named_from ? named_to : NULL;
+        const char *skip_to = secret ? c + strlen(secret) : NULL;
+        if (skip_to ? url_from < skip_to && url_to > skip_to : c == url_from)
+            skip_to = url_to;
+        if (skip_to ? named_from < skip_to && named_to > skip_to : c == named_from)
+            skip_to = named_to;
         if (skip_to && *c) {
             memcpy(out + n, "***", 3);
             n += 3;

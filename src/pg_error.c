@@ -36,13 +36,18 @@ static enum err_code classify(const char *sqlstate, const char *message)
 {
     if (strcmp(sqlstate, "53300") == 0)
         return ERR_CROWDED;
+    if (strstr(message, "statement pooling")) /* PgBouncer's words, with the SQLSTATE of any protocol error */
+        return ERR_REFUSED;
     if (sqlstate[0] ? is_refusal(sqlstate) : is_client_refusal(message))
         return ERR_REFUSED;
     return ERR_UNAVAILABLE;
 }
 
-static const char *remedy(const char *sqlstate)
+static const char *remedy(const char *sqlstate, const char *message)
 {
+    if (strstr(message, "statement pooling"))
+        return " (the lock is a transaction: name a pool in transaction or session mode, or the server itself, with "
+               "--lock)";
     if (strcmp(sqlstate, "28P01") == 0)
         return " (check user and password; in a URL special characters must be percent-encoded)";
     if (strcmp(sqlstate, "3D000") == 0)
@@ -89,7 +94,7 @@ void pg_error_of_connection(PGconn *conn, const struct url *url, struct err *err
     if (!state)
         length = strlen(message);
     err_set(err, classify(sqlstate, message), "%s: %.*s%s", shown, (int)length, length ? message : "connection closed",
-            remedy(sqlstate));
+            remedy(sqlstate, message));
     if (length == 0)
         err_set(err, ERR_UNAVAILABLE, "%s: the server closed the connection", shown);
 }
@@ -103,5 +108,5 @@ void pg_error_of_result(const PGresult *result, struct err *err, char sqlstate[6
     if (!primary)
         primary = PQresultErrorMessage(result);
     err_set(err, classify(sqlstate, primary), "%s%s%s%s%s", primary, hint ? " (" : "", hint ? hint : "",
-            hint ? ")" : "", remedy(sqlstate));
+            hint ? ")" : "", remedy(sqlstate, primary));
 }

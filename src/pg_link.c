@@ -184,7 +184,8 @@ static void send_statement(struct pg_link *link)
         sent = PQsendQueryParams(link->conn, link->sql, link->count, NULL, values, lengths, formats, 0);
     else
         sent = PQsendQuery(link->conn, link->sql);
-    if (!sent || PQflush(link->conn) < 0 || watch(link, UV_READABLE | UV_WRITABLE) != 0)
+    int unsent = sent ? PQflush(link->conn) : -1;
+    if (unsent < 0 || watch(link, unsent ? UV_READABLE | UV_WRITABLE : UV_READABLE) != 0)
         link->later = later_call(link->config.loop, 0, on_broken_later, link);
 }
 
@@ -291,6 +292,12 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         read_notifications(link);
 }
 
+static void ignore_notice(void *unused, const PGresult *notice)
+{
+    (void)unused;
+    (void)notice;
+}
+
 /* Begins to connect; the lists are NULL if the URL's own values are right. */
 static void connect_to(struct pg_link *link, const char *hosts, const char *addresses, const char *ports)
 {
@@ -325,6 +332,8 @@ static void connect_to(struct pg_link *link, const char *hosts, const char *addr
     keywords[n] = NULL;
     link->conn = PQconnectStartParams(keywords, values, 0);
     link->state = LINK_CONNECTING;
+    if (link->conn) /* libpq would print what the server says in passing to standard error */
+        PQsetNoticeReceiver(link->conn, ignore_notice, NULL);
     if (link->conn) /* verbose messages have the SQLSTATE, also of a failed connect */
         PQsetErrorVerbosity(link->conn, PQERRORS_VERBOSE);
     if (PQstatus(link->conn) == CONNECTION_BAD || watch(link, UV_WRITABLE) != 0)

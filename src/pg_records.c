@@ -1,5 +1,7 @@
 #include "pg_records.h"
 
+#include "identity.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +23,13 @@
 #define KEEP_RUNS "1000" /* older ended runs are deleted: a container that restarts for weeks must not fill a disk */
 
 static const char *const texts[PG_STATEMENTS] = {
-    [PG_APPLIED] = "SELECT pg_backend_pid(), mine.target IS NOT NULL, EXISTS (SELECT FROM %1$s.applied newer"
+    [PG_APPLIED] = "SELECT pg_backend_pid(), EXISTS (SELECT FROM %1$s.applied newer"
                    " WHERE newer.name = $1 AND newer.token > mine.token)"
-                   " FROM (SELECT) one LEFT JOIN %1$s.applied mine ON mine.name = $1 AND mine.target = $2",
+                   " FROM %1$s.applied mine WHERE mine.name = $1 AND mine.target = $2",
 
     [PG_LOOK] =
         "SELECT pg_backend_pid(), pg_is_in_recovery(), g.token, g.timeline <> " TIMELINE ","
-        " last.state, last.target, last.exit_status, last.host, last.container, last.pid, last.holder,"
+        " last.state, last.target, last.exit_status, last.host, last.container, last.pid, last.holder, last.root,"
         " to_char(last.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), last.last_line,"
         " mine.failures, mine.attempts, mine.not_before, own.state, failed.token, failed.exit_status, failed.tail"
         " FROM (SELECT) one"
@@ -54,9 +56,9 @@ static const char *const texts[PG_STATEMENTS] = {
                 " AND state <> 'running' AND EXISTS (SELECT FROM held))"
                 " INSERT INTO %1$s.run (name, token, target, state, attempt, host, container, pid, command, "
                 "started_at, beat_at,"
-                " lockstep_version, holder)"
+                " lockstep_version, holder, root)"
                 " SELECT $1, $2::bigint, $3, 'running', $4::integer, $5, $6, $7::bigint, $8, clock_timestamp(),"
-                " clock_timestamp(), $9, $10 FROM held RETURNING token",
+                " clock_timestamp(), $9, $10, $11 FROM held RETURNING pg_notify($12, $2::bigint::text)",
 
     [PG_REPEAT] = "UPDATE %1$s.run SET attempt = $3::integer, beat_at = clock_timestamp()"
                   " WHERE name = $1 AND token = $2::bigint AND holder = $4 AND state = 'running' RETURNING token",
@@ -101,6 +103,7 @@ static const char *const texts[PG_STATEMENTS] = {
         "    output bytea,\n"
         "    lockstep_version text NOT NULL,\n"
         "    holder text NOT NULL,\n"
+        "    root text NOT NULL,\n"
         "    PRIMARY KEY (name, token)\n"
         ");\n"
         "CREATE TABLE IF NOT EXISTS %1$s.applied (\n"
@@ -126,6 +129,7 @@ enum look_column {
     LOOK_CONTAINER,
     LOOK_HOLDER_PID,
     LOOK_HOLDER,
+    LOOK_ROOT,
     LOOK_SINCE,
     LOOK_LINE,
     LOOK_FAILURES,
@@ -197,8 +201,8 @@ void pg_records_read_look(const PGresult *row, const struct holder *me, const st
     look->server_changed = text(row, LOOK_CHANGED)[0] == 't';
     look->last_is_mine = strcmp(text(row, LOOK_HOLDER), me->nonce) == 0;
     look->last_is_same_target = strcmp(text(row, LOOK_TARGET), target) == 0;
-    look->last_is_restarted = me->pid1 && me->container[0] && strcmp(last->container, me->container) == 0 &&
-                              number(row, LOOK_HOLDER_PID, 0) == 1 && !look->last_is_mine;
+    look->last_is_restarted =
+        identity_is_restarted(me, last->container, text(row, LOOK_ROOT), number(row, LOOK_HOLDER_PID, 0));
     look->failures = (int)number(row, LOOK_FAILURES, 0);
     look->attempts = (int)number(row, LOOK_ATTEMPTS, 0);
     look->not_before_ms = number(row, LOOK_NOT_BEFORE, 0);

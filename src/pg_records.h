@@ -10,12 +10,12 @@
 #define PG_SCHEMA_CAPACITY 64 /* NAMEDATALEN */
 
 enum pg_statement {
-    PG_APPLIED,  /* $1 name $2 target: one row: backend pid, is it applied, is the database ahead */
-    PG_LOOK,     /* $1 name $2 target $3 own token: one row for pg_records_read_look */
-    PG_NOTHING,  /* the row of PG_LOOK's first two columns, for a database without the tables */
-    PG_MARK,     /* $1 name $2 token $3 target $4 attempt $5 host $6 container $7 pid $8 command $9 version $10 holder:
-                    a row if the run was marked */
-    PG_REPEAT,   /* $1 name $2 token $3 attempt $4 holder: a row if the run is still ours */
+    PG_APPLIED, /* $1 name $2 target: a row if it is applied: backend pid, is the database ahead */
+    PG_LOOK,    /* $1 name $2 target $3 own token: one row for pg_records_read_look */
+    PG_NOTHING, /* the row of PG_LOOK's first two columns, for a database without the tables */
+    PG_MARK,   /* $1 name $2 token $3 target $4 attempt $5 host $6 container $7 pid $8 command $9 version $10 holder $11
+                  root:   a row if the run was marked */
+    PG_REPEAT, /* $1 name $2 token $3 attempt $4 holder: a row if the run is still ours */
     PG_PROGRESS, /* $1 name $2 token $3 last line */
     PG_END,    /* $1 name $2 token $3 state $4 exit status $5 last line $6 output $7 channel: a row if the run was ours
                   to end */

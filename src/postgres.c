@@ -11,6 +11,8 @@
 /* Two int4 keys are another space than our one int8 key: these are the slots of those who listen. */
 #define LISTENER_CLASS 0x6c6f636b /* "lock" */
 
+#define BEAT_TRIES     5
+
 /* ---- for all files ---------------------------------------------------------------------------------------------- */
 
 void postgres_reply(struct postgres *p, enum op op, enum op_result result, const struct look *look,
@@ -150,38 +152,29 @@ static void verify_sql(const struct postgres *p, const char *prefix, char *sql, 
              prefix, (uint32_t)(p->key >> 32), (uint32_t)p->key);
 }
 
-static void beat_replied(struct postgres *p, PGresult *result, const struct err *err)
+static void on_beat(void *user, PGresult *result, const struct err *err, const char *sqlstate)
 {
+    struct postgres *p = user;
     struct err lost;
     if (!err && PQntuples(result) > 0) {
         postgres_reply(p, OP_BEAT, OP_OK, NULL, NULL);
+        return;
+    }
+    /* Cancelled, perhaps, and perhaps again: the savepoint kept the lock. Or not? */
+    if (err && pg_link_conn(p->lock) && p->beat_tries++ < BEAT_TRIES && strcmp(sqlstate, "25P01") != 0) {
+        char sql[320];
+        verify_sql(p, "ROLLBACK TO SAVEPOINT heartbeat;", sql, sizeof sql);
+        pg_link_run(p->lock, sql, NULL, 0, on_beat);
         return;
     }
     err_set(&lost, ERR_LOST, "%s", err ? err->text : "the server does not know of our lock any more");
     postgres_reply_error(p, OP_BEAT, &lost);
 }
 
-static void on_verified(void *user, PGresult *result, const struct err *err, const char *sqlstate)
-{
-    (void)sqlstate;
-    beat_replied(user, result, err);
-}
-
-static void on_beat(void *user, PGresult *result, const struct err *err, const char *sqlstate)
-{
-    struct postgres *p = user;
-    if (err && sqlstate[0] && pg_link_conn(p->lock)) { /* cancelled, perhaps: the savepoint kept the lock. Or not? */
-        char sql[320];
-        verify_sql(p, "ROLLBACK TO SAVEPOINT heartbeat;", sql, sizeof sql);
-        pg_link_run(p->lock, sql, NULL, 0, on_verified);
-        return;
-    }
-    beat_replied(p, result, err);
-}
-
 static void postgres_beat(struct backend *b)
 {
     char sql[320];
+    postgres_of(b)->beat_tries = 0;
     verify_sql(postgres_of(b), "", sql, sizeof sql);
     pg_link_run(postgres_of(b)->lock, sql, NULL, 0, on_beat);
 }
@@ -238,7 +231,8 @@ static void on_pooled(void *user)
     postgres_reply(p, OP_LISTEN, OP_BUSY, NULL, NULL);
 }
 
-/* A quarter of the server's connections may idle in LISTEN; a session lock on one of as many slots is the ticket. */
+/* A quarter of the connections that we may have can idle in LISTEN; a session lock on one of as many slots is the
+ * ticket. */
 static void postgres_listen(struct backend *b)
 {
     struct postgres *p = postgres_of(b);
@@ -246,11 +240,13 @@ static void postgres_listen(struct backend *b)
         p->later = later_call(b->config.loop, 0, on_pooled, p);
         return;
     }
-    char sql[400];
+    char sql[600];
     snprintf(
         sql, sizeof sql,
         "SELECT slot FROM (SELECT (%ld + n) %% slots AS slot FROM"
-        " (SELECT greatest(1, current_setting('max_connections')::integer / 4) AS slots) size,"
+        " (SELECT least(current_setting('max_connections')::integer, nullif(rolconnlimit, -1),"
+        " nullif(datconnlimit, -1)) / 4 AS slots FROM pg_roles, pg_database"
+        " WHERE rolname = current_user AND datname = current_database()) size,"
         " LATERAL generate_series(0, slots - 1) AS n) permuted WHERE pg_try_advisory_lock(%d, slot::integer) LIMIT 1",
         strtol(b->config.holder.nonce + 28, NULL, 16), LISTENER_CLASS);
     pg_link_run(p->lock, sql, NULL, 0, on_slot);

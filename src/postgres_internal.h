@@ -29,7 +29,7 @@ struct postgres {
     char line[LINE_CAPACITY];
     struct look_ask asked_look;
     struct mark asked_mark;
-    int mark_tries;
+    int mark_tries, beat_tries;
     bool telling, mark_waits; /* the clerk is busy with progress; a mark follows */
 };
 

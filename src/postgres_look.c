@@ -54,9 +54,9 @@ static void on_applied(void *user, PGresult *result, const struct err *err, cons
         postgres_reply_error(p, OP_LOOK, &words);
         return;
     }
-    postgres_learn_pid(p, PQgetvalue(result, 0, 0));
-    if (PQgetvalue(result, 0, 1)[0] == 't' && p->asked_look.own == 0) {
-        struct look look = {.applied = true, .ahead = PQgetvalue(result, 0, 2)[0] == 't', .tail = ""};
+    if (PQntuples(result) > 0 && p->asked_look.own == 0) {
+        postgres_learn_pid(p, PQgetvalue(result, 0, 0));
+        struct look look = {.applied = true, .ahead = PQgetvalue(result, 0, 1)[0] == 't', .tail = ""};
         postgres_reply(p, OP_LOOK, OP_OK, &look, NULL);
         return;
     }

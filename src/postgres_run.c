@@ -10,9 +10,11 @@
 #define HEADROOM_MS    100
 #define HEADROOM_TRIES 50
 #define HEADROOM_SQL                                                                                                   \
-    "SELECT count(*) <= (size - current_setting('superuser_reserved_connections')::integer) * 3 / 4"                   \
-    " FROM pg_stat_activity, (SELECT current_setting('max_connections')::integer AS size) server"                      \
-    " WHERE backend_type = 'client backend' GROUP BY size"
+    "SELECT count(*) * 4 <= 3 * (current_setting('max_connections')::integer"                                          \
+    " - current_setting('superuser_reserved_connections')::integer) AND (count(*) FILTER (WHERE usename = "            \
+    "current_user)"                                                                                                    \
+    " * 4 <= 3 * (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user)) IS NOT FALSE"           \
+    " FROM pg_stat_activity WHERE backend_type = 'client backend'"
 
 #define TABLES_TRIES 5 /* replicas of different gates may make the same schema at once; one of them gets an error */
 
@@ -24,6 +26,9 @@ static void fail_mark(struct postgres *p, const struct err *err, const char *sql
 {
     struct err words = *err;
     postgres_explain_permission(p, p->clerk, &words, sqlstate);
+    if (strcmp(sqlstate, "25006") == 0) /* no standby: the lock said so */
+        err_set(&words, ERR_REFUSED, "%s; default_transaction_read_only must be off for this role and database",
+                err->text);
     postgres_reply_error(p, OP_MARK, &words);
 }
 
@@ -78,6 +83,8 @@ static void run_mark(struct postgres *p)
         postgres_text(config->command),
         postgres_text(config->version),
         postgres_text(me->nonce),
+        postgres_text(me->root),
+        postgres_text(p->channel),
     };
     pg_link_run(p->clerk, p->records.sql[PG_MARK], params, sizeof params / sizeof params[0], on_marked);
 }
@@ -136,8 +143,14 @@ void postgres_mark(struct backend *b, const struct mark *mark)
 
 static void on_fenced(void *user, PGresult *result, const struct err *err, const char *sqlstate)
 {
-    (void)sqlstate;
-    if (err)
+    struct err words;
+    if (err && strcmp(sqlstate, "42501") == 0) {
+        err_set(&words, ERR_REFUSED,
+                "%s; sessions of an older run belong to another role: GRANT pg_signal_backend to ours, or "
+                "end them",
+                err->text);
+        postgres_reply_error(user, OP_FENCE, &words);
+    } else if (err)
         postgres_reply_error(user, OP_FENCE, err);
     else
         postgres_reply(user, OP_FENCE, strcmp(PQgetvalue(result, 0, 0), "0") == 0 ? OP_OK : OP_BUSY, NULL, NULL);

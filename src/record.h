@@ -31,6 +31,7 @@ struct holder {
     char nonce[33]; /* 128 random bits in hex: tells this process from every other that ever marked a run */
     char host[256];
     char container[65]; /* the container's id, "" outside of one */
+    char root[33];      /* a hash that tells this container's own root filesystem from all others, "" = unknown */
     int64_t pid;
     bool pid1; /* the first process of its PID namespace: whatever ran in this container before is dead */
 };

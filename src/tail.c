@@ -5,6 +5,8 @@
 static void add_bytes(struct tail *tail, const char *bytes, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
+        if (tail->length == TAIL_CAPACITY)
+            tail->cut = tail->bytes[tail->start] != '\n';
         tail->bytes[(tail->start + tail->length) % TAIL_CAPACITY] = bytes[i];
         if (tail->length < TAIL_CAPACITY)
             tail->length++;
@@ -25,7 +27,7 @@ size_t tail_copy(const struct tail *tail, char out[TAIL_CAPACITY])
 {
     for (size_t i = 0; i < tail->length; i++)
         out[i] = tail->bytes[(tail->start + i) % TAIL_CAPACITY];
-    if (tail->length < TAIL_CAPACITY)
+    if (!tail->cut)
         return tail->length;
     const char *first = memchr(out, '\n', tail->length);
     size_t skipped = first && first + 1 < out + tail->length ? (size_t)(first + 1 - out) : 0;
@@ -58,7 +60,10 @@ void utf8_clean(const char *text, char *out, size_t capacity)
         size_t length = character(c);
         if (n + (length ? length : 1) >= capacity)
             break;
-        if (length == 0 || (length == 1 && *c < 0x20 && *c != '\t') || *c == 0x7f) {
+        if (length == 2 && c[0] == 0xc2 && c[1] < 0xa0) {
+            out[n++] = '?';
+            c += 2;
+        } else if (length == 0 || (length == 1 && *c < 0x20 && *c != '\t') || *c == 0x7f) {
             out[n++] = '?';
             c++;
         } else {

@@ -7,6 +7,7 @@
 struct tail {
     char bytes[TAIL_CAPACITY]; /* a ring */
     size_t start, length;
+    bool cut;                      /* the first kept line is not whole */
     char last_line[LINE_CAPACITY]; /* valid UTF-8 */
 };
 

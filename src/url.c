@@ -11,6 +11,7 @@ struct parser {
     struct url *url;
     const char *what;
     char *next;
+    bool has_null; /* %00, which would cut a value short */
     struct err *err;
 };
 
@@ -36,6 +37,7 @@ static char *decode(struct parser *p, const char *from, const char *to)
         int high = from[0] == '%' && to - from > 2 ? hex_digit(from[1]) : -1;
         int low = high >= 0 ? hex_digit(from[2]) : -1;
         if (low >= 0) {
+            p->has_null = p->has_null || (high | low) == 0;
             *p->next++ = (char)(high << 4 | low);
             from += 3;
         } else {
@@ -62,6 +64,18 @@ static int add(struct parser *p, const char *keyword, const char *value)
     return 0;
 }
 
+/* An empty one is right too: it stands for the default. */
+static bool is_port(const char *from, const char *to)
+{
+    long port = 0;
+    for (const char *c = from; c < to; c++) {
+        if (*c < '0' || *c > '9' || to - from > 5)
+            return false;
+        port = 10 * port + (*c - '0');
+    }
+    return from == to || (port >= 1 && port <= 65535);
+}
+
 /* host[:port] or [ipv6][:port], separated by commas, to libpq's parallel lists "host" and "port". */
 static int parse_hosts(struct parser *p, const char *from, const char *to)
 {
@@ -69,7 +83,7 @@ static int parse_hosts(struct parser *p, const char *from, const char *to)
     char hosts[1024] = "", ports[256] = "";
     if (room > sizeof hosts)
         return err_set(p->err, ERR_USAGE, "%s has too long a list of hosts", p->what);
-    bool any_port = false;
+    bool any_port = false, first = true;
     while (from <= to) {
         const char *end = memchr(from, ',', (size_t)(to - from));
         if (!end)
@@ -79,6 +93,8 @@ static int parse_hosts(struct parser *p, const char *from, const char *to)
             const char *bracket = memchr(from, ']', (size_t)(end - from));
             if (!bracket)
                 return err_set(p->err, ERR_USAGE, "%s has an IPv6 address without its closing bracket", p->what);
+            if (bracket + 1 < end && bracket[1] != ':')
+                return err_set(p->err, ERR_USAGE, "%s has something behind the bracket of an IPv6 address", p->what);
             host = from + 1;
             host_end = bracket;
             colon = bracket + 1 < end && bracket[1] == ':' ? bracket + 1 : NULL;
@@ -88,20 +104,20 @@ static int parse_hosts(struct parser *p, const char *from, const char *to)
                 host_end = colon;
         }
         if (colon) {
-            for (const char *c = colon + 1; c < end; c++)
-                if (*c < '0' || *c > '9')
-                    return err_set(p->err, ERR_USAGE,
-                                   "%s has a port that is not a number; in a password / ? # @ : %% must be written as "
-                                   "%%2F %%3F %%23 %%40 %%3A %%25",
-                                   p->what);
+            if (!is_port(colon + 1, end))
+                return err_set(p->err, ERR_USAGE,
+                               "%s has a port that is not a number from 1 to 65535; in a password / ? # @ : %% must be "
+                               "written as %%2F %%3F %%23 %%40 %%3A %%25",
+                               p->what);
             any_port = any_port || colon + 1 < end;
         }
         size_t used = strlen(hosts), used_ports = strlen(ports);
-        snprintf(hosts + used, sizeof hosts - used, "%s%s", used || used_ports ? "," : "", decode(p, host, host_end));
+        snprintf(hosts + used, sizeof hosts - used, "%s%s", first ? "" : ",", decode(p, host, host_end));
         int port_length = colon ? (int)(end - colon - 1) : 0;
-        snprintf(ports + used_ports, sizeof ports - used_ports, "%s%.*s", used || used_ports ? "," : "", port_length,
+        snprintf(ports + used_ports, sizeof ports - used_ports, "%s%.*s", first ? "" : ",", port_length,
                  colon ? colon + 1 : "");
         from = end + 1;
+        first = false;
     }
     if (hosts[0] && add(p, "host", strcpy(p->next, hosts)) != 0)
         return -1;
@@ -152,10 +168,16 @@ static int parse_parameters(struct parser *p, const char *from)
             const char *keyword = known_keyword(name);
             if (!equals)
                 return err_set(p->err, ERR_USAGE, "%s has a parameter without a value", p->what);
-            if (!keyword)
+            if (!keyword && strchr(from, '@')) /* perhaps a raw ? in the password: say nothing of it */
                 return err_set(p->err, ERR_USAGE,
-                               "%s has the unknown parameter \"%.64s\"; known are libpq's, such as sslmode", p->what,
-                               name);
+                               "%s has an unknown parameter; in a password ? must be written as %%3F", p->what);
+            if (!keyword)
+                return url_get(p->url, "password") /* then this may be a part of it */
+                           ? err_set(p->err, ERR_USAGE, "%s has an unknown parameter; in a password & must be %%26",
+                                     p->what)
+                           : err_set(p->err, ERR_USAGE,
+                                     "%s has the unknown parameter \"%.64s\"; known are libpq's, such as sslmode",
+                                     p->what, name);
             if (add(p, keyword, decode(p, equals + 1, end)) != 0)
                 return -1;
         }
@@ -170,8 +192,7 @@ static int parse(struct parser *p, const char *text)
     const char *authority_end = authority + strcspn(authority, "/?");
     const char *query = strchr(authority_end, '?');
     const char *path_end = query ? query : authority_end + strlen(authority_end);
-    if (!memchr(authority, '@', (size_t)(authority_end - authority)) &&
-        memchr(authority_end, '@', (size_t)(path_end - authority_end)))
+    if (memchr(authority_end, '@', (size_t)(path_end - authority_end)))
         return err_set(p->err, ERR_USAGE,
                        "%s has an @ behind its first / or ?; in a password those must be written as "
                        "%%2F and %%3F",
@@ -193,11 +214,12 @@ int url_parse(struct url *url, const char *text, const char *what, struct err *e
     if (!url->storage)
         return err_set(err, ERR_SYSTEM, "out of memory");
     struct parser parser = {.url = url, .what = what, .next = url->storage, .err = err};
-    if (parse(&parser, text) != 0) {
+    int result = parse(&parser, text);
+    if (result == 0 && parser.has_null)
+        result = err_set(err, ERR_USAGE, "%s contains %%00, which no value can hold", what);
+    if (result != 0)
         url_free(url);
-        return -1;
-    }
-    return 0;
+    return result;
 }
 
 const char *url_get(const struct url *url, const char *keyword)

@@ -1,0 +1,1 @@
+"""The stage for the end-to-end tests: real servers, real networks, real processes. One module, one meaning."""

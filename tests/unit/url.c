@@ -1,0 +1,164 @@
+#include "url.h"
+
+#include "unit.h"
+
+#include <string.h>
+
+#define PAIRS_MAX 8
+
+/* Rows of the URL table of the research notes, as far as plain libpq URLs go. */
+static const struct {
+    const char *row, *text;
+    const char *pairs[2 * PAIRS_MAX]; /* every keyword and its value, in any order; NULL-ended */
+} good[] = {
+    {"all parts",
+     "postgres://ann:pass@db.example:6543/shop",
+     {"user", "ann", "password", "pass", "host", "db.example", "port", "6543", "dbname", "shop"}},
+    {"postgresql", "postgresql://h/d", {"host", "h", "dbname", "d"}},
+    {"scheme in capitals", "POSTGRESQL://h/d", {"host", "h", "dbname", "d"}},
+    {"nothing but the scheme", "postgres://", {NULL}},
+    {"no host", "postgres:///d", {"dbname", "d"}},
+    {"no database", "postgres://h", {"host", "h"}},
+    {"no database, slash", "postgres://h/", {"host", "h"}},
+    {"user without password", "postgres://ann@h/d", {"user", "ann", "host", "h", "dbname", "d"}},
+    {"user with empty password", "postgres://ann:@h/d", {"user", "ann", "host", "h", "dbname", "d"}},
+    {"user and no host", "postgres://ann:pass@/d", {"user", "ann", "password", "pass", "dbname", "d"}},
+    {"raw @ in password",
+     "postgres://ann:s@cret@h/d",
+     {"user", "ann", "password", "s@cret", "host", "h", "dbname", "d"}},
+    {"raw # in password", "postgres://ann:s#cr@h/d", {"user", "ann", "password", "s#cr", "host", "h", "dbname", "d"}},
+    {"raw : in password", "postgres://ann:s:cr@h/d", {"user", "ann", "password", "s:cr", "host", "h", "dbname", "d"}},
+    {"encoded password",
+     "postgres://ann:%2f%3F%23%40%3a%25@h/d",
+     {"user", "ann", "password", "/?#@:%", "host", "h", "dbname", "d"}},
+    {"encoded user and database", "postgres://a%40b@h/d%20e", {"user", "a@b", "host", "h", "dbname", "d e"}},
+    {"lone % in password", "postgres://ann:50%@h/d", {"user", "ann", "password", "50%", "host", "h", "dbname", "d"}},
+    {"half an escape", "postgres://ann:a%4@h/d", {"user", "ann", "password", "a%4", "host", "h", "dbname", "d"}},
+    {"no hex digits", "postgres://ann:a%zz@h/d", {"user", "ann", "password", "a%zz", "host", "h", "dbname", "d"}},
+    {"+ is a plus", "postgres://ann:a+b@h/d", {"user", "ann", "password", "a+b", "host", "h", "dbname", "d"}},
+    {"IPv4", "postgres://127.0.0.1:5433/d", {"host", "127.0.0.1", "port", "5433", "dbname", "d"}},
+    {"IPv6", "postgres://[::1]/d", {"host", "::1", "dbname", "d"}},
+    {"IPv6 and port",
+     "postgres://ann:pass@[2001:db8::1]:5433/d",
+     {"user", "ann", "password", "pass", "host", "2001:db8::1", "port", "5433", "dbname", "d"}},
+    {"several hosts", "postgres://a,b,c/d", {"host", "a,b,c", "dbname", "d"}},
+    {"several hosts and ports", "postgres://a:1,b:2/d", {"host", "a,b", "port", "1,2", "dbname", "d"}},
+    {"several hosts, one port", "postgres://a,b:2,c/d", {"host", "a,b,c", "port", ",2,", "dbname", "d"}},
+    {"several hosts, IPv6", "postgres://[::1]:1,b/d", {"host", "::1,b", "port", "1,", "dbname", "d"}},
+    {"several, the first one local", "postgres://,b/d", {"host", ",b", "dbname", "d"}},
+    {"empty port", "postgres://h:/d", {"host", "h", "dbname", "d"}},
+    {"folder",
+     "postgres://ann@%2Fvar%2Frun:5433/d",
+     {"user", "ann", "host", "/var/run", "port", "5433", "dbname", "d"}},
+    {"folder as a parameter", "postgres:///d?host=/var/run", {"dbname", "d", "host", "/var/run"}},
+    {"trailing ?", "postgres://h/d?", {"host", "h", "dbname", "d"}},
+    {"trailing ? without a path", "postgres://h?", {"host", "h"}},
+    {"empty pairs", "postgres://h/d?&application_name=b&&", {"host", "h", "dbname", "d", "application_name", "b"}},
+    {"parameter", "postgres://h/d?sslmode=require", {"host", "h", "dbname", "d", "sslmode", "require"}},
+    {"parameter without a path", "postgres://h?sslmode=require", {"host", "h", "sslmode", "require"}},
+    {"encoded parameter",
+     "postgres://h/d?options=-csearch_path%3Dfoo",
+     {"host", "h", "dbname", "d", "options", "-csearch_path=foo"}},
+    {"= in a value", "postgres://h/d?options=-c a=b", {"host", "h", "dbname", "d", "options", "-c a=b"}},
+    {"the last one counts", "postgres://h/d?dbname=e&dbname=f", {"host", "h", "dbname", "f"}},
+    {"@ in a parameter", "postgres://h/d?user=ann@server", {"host", "h", "dbname", "d", "user", "ann@server"}},
+    {"passed through",
+     "postgres://h/d?channel_binding=require&target_session_attrs=any&client_encoding=UTF8",
+     {"host", "h", "dbname", "d", "channel_binding", "require", "target_session_attrs", "any", "client_encoding",
+      "UTF8"}},
+};
+
+static void plain_urls(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(good); i++) {
+        struct url url;
+        struct err err = {.code = ERR_NONE};
+        int result = url_parse(&url, good[i].text, "--lock", &err);
+        CHECK_TEXT(good[i].row, result == 0 ? "" : err.text, "");
+        int pairs = 0;
+        for (const char *const *pair = good[i].pairs; *pair; pair += 2, pairs++)
+            CHECK_TEXT(good[i].row, url_get(&url, pair[0]), pair[1]);
+        CHECK_NUMBER(good[i].row, url.count, pairs);
+        CHECK(good[i].row, url.keywords[pairs] == NULL && url.values[pairs] == NULL);
+        url_free(&url);
+        CHECK_NUMBER(good[i].row, url.count, 0);
+    }
+}
+
+static void wrong_urls(void **state)
+{
+    static const struct {
+        const char *row, *text, *says;
+    } rows[] = {
+        {"empty", "", "postgres://"},
+        {"no URL", "shop", "postgres://"},
+        {"mysql", "mysql://h/d", "postgres://"},
+        {"a driver's scheme", "postgresql+psycopg2://h/d", "postgres://"},
+        {"scheme without slashes", "postgres:h/d", "postgres://"},
+        {"conninfo", "host=h dbname=d", "postgres://"},
+        {"unknown parameter", "postgres://h/d?schema=x", "\"schema\""},
+        {"unknown encoded parameter", "postgres://h/d?%73chema=x", "\"schema\""},
+        {"capitals are another parameter", "postgres://h/d?SSLMODE=require", "\"SSLMODE\""},
+        {"parameter without a value", "postgres://h/d?sslmode", "without a value"},
+        {"port with letters", "postgres://h:54a/d", "port"},
+        {"open bracket", "postgres://[::1/d", "bracket"},
+        {"something behind the bracket", "postgres://[::1]5433/d", ""},
+        {"raw / in password", "postgres://ann:pass/word@h/d", "%2F"},
+        {"raw / behind digits in password", "postgres://ann:12/word@h/d", "%2F"},
+        {"raw @ and / in password", "postgres://ann:p@ss/word@h/d", "%2F"},
+        {"raw ? in password", "postgres://ann:pass?word@h/d", "%3F"},
+        {"%00 would cut the value", "postgres://ann:pass%00word@h/d", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        struct url url;
+        struct err err = {.code = ERR_NONE};
+        CHECK_NUMBER(rows[i].row, url_parse(&url, rows[i].text, "--lock", &err), -1);
+        CHECK_NUMBER(rows[i].row, err.code, ERR_USAGE);
+        CHECK(rows[i].row, strstr(err.text, rows[i].says));
+        CHECK(rows[i].row, strncmp(err.text, "--lock", 6) == 0);
+    }
+}
+
+static void too_many_hosts(void **state)
+{
+    char text[4096] = "postgres://";
+    struct url url;
+    struct err err;
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        strcat(text, "h,");
+    assert_int_equal(url_parse(&url, text, "--lock", &err), -1);
+    assert_int_equal(err.code, ERR_USAGE);
+}
+
+static void schemes(void **state)
+{
+    static const struct {
+        const char *row, *text;
+        bool has;
+    } rows[] = {
+        {"same", "postgres://", true},
+        {"capitals", "PostGres://h", true},
+        {"longer", "postgresql://", false},
+        {"shorter", "postgre://", false},
+        {"one slash", "postgres:/", false},
+        {"cut", "post", false},
+        {"empty", "", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++)
+        CHECK_NUMBER(rows[i].row, url_has_scheme(rows[i].text, "postgres"), rows[i].has);
+}
+
+int unit_url(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_urls),
+        cmocka_unit_test(wrong_urls),
+        cmocka_unit_test(too_many_hosts),
+        cmocka_unit_test(schemes),
+    };
+    return UNIT_RUN("url", tests);
+}
