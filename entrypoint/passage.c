@@ -1,18 +1,11 @@
-#include "passage.h"
+#include "passage_internal.h"
 
-#include "backend.h"
 #include "clock.h"
-#include "environment.h"
 #include "exitcodes.h"
-#include "gate.h"
 #include "identity.h"
-#include "later.h"
-#include "runner.h"
 #include "url.h"
-#include "words.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,147 +18,7 @@
 #define GAP_MS   1500
 #define STEP_MS  1000 /* of the wall clock against the other */
 
-struct passage {
-    const struct passage_config *config;
-    uv_loop_t loop;
-    uv_poll_t timer_watch, signal_watch;
-    uv_timer_t pulse;
-    int timer, signals;
-    int64_t pulse_boot, pulse_wall;
-    struct gate gate;
-    struct backend *backend;
-    struct runner *runner;
-    struct words words;
-    char problem[sizeof((struct err *)0)->text];
-    char database[256];
-    char command_text[1024];
-    char told_line[LINE_CAPACITY]; /* the last one that waiters were told */
-    int64_t told_at;
-    bool alive; /* the command */
-    bool done;
-    struct gate_action end;
-};
-
-static void step(struct passage *p, const struct gate_event *event);
-
-/* ---- actions ----------------------------------------------------------------------------------------------------- */
-
-static void ask_end(struct passage *p, const struct gate_action *action)
-{
-    static char output[TAIL_CAPACITY]; /* must live until the reply */
-    const struct tail *tail = runner_tail(p->runner);
-    struct ending ending = {
-        .token = action->token,
-        .state = action->state,
-        .exit_status = action->status,
-        .last_line = tail->last_line,
-        .output = output,
-        .output_length = tail_copy(tail, output),
-    };
-    p->backend->ops->end(p->backend, &ending);
-}
-
-static void ask(struct passage *p, const struct gate_action *action)
-{
-    struct backend *b = p->backend;
-    switch (action->op) {
-    case OP_LOOK:
-        b->ops->look(b, &action->look);
-        break;
-    case OP_LOCK:
-        b->ops->lock(b);
-        break;
-    case OP_LISTEN:
-        b->ops->listen(b);
-        break;
-    case OP_MARK:
-        b->ops->mark(b, &(struct mark){.token = action->token, .attempt = action->attempt, .repeat = action->repeat});
-        break;
-    case OP_FENCE:
-        b->ops->fence(b, action->token);
-        break;
-    case OP_BEAT:
-        b->ops->beat(b);
-        break;
-    case OP_END:
-        ask_end(p, action);
-        break;
-    case OP_RELEASE:
-        b->ops->release(b);
-        break;
-    case OP_NONE:
-        break;
-    }
-}
-
-static void start_command(struct passage *p, const struct gate_action *action)
-{
-    const struct passage_config *c = p->config;
-    char **environment =
-        environment_of_command(c->options, c->environment, c->target, action->token, action->attempt, action->state);
-    p->words.migrating_since = clock_boot_ms();
-    p->alive = true;
-    p->pulse_boot = clock_boot_ms();
-    p->pulse_wall = clock_wall_ms();
-    uv_timer_again(&p->pulse);
-    runner_start(p->runner, c->command->argv, environment, action->deadline, action->kill_at,
-                 p->backend->ops->lock_fd(p->backend), c->inherited, p->gate.tries > 1);
-    environment_free(environment);
-}
-
-static void order(struct passage *p, enum leash_order_kind kind, const struct gate_action *action)
-{
-    struct leash_order order = {
-        .kind = kind,
-        .signal = action->signal,
-        .term_at = action->deadline,
-        .kill_at = kind == LEASH_STOP ? action->deadline : action->kill_at,
-    };
-    runner_order(p->runner, &order);
-}
-
-static void perform(struct passage *p, const struct gate_action *action)
-{
-    switch (action->kind) {
-    case GATE_ASK:
-        ask(p, action);
-        break;
-    case GATE_RESET:
-        p->backend->ops->reset(p->backend);
-        break;
-    case GATE_RESET_CLERK:
-        p->backend->ops->reset_clerk(p->backend);
-        break;
-    case GATE_START:
-        start_command(p, action);
-        break;
-    case GATE_EXTEND:
-        order(p, LEASH_EXTEND, action);
-        break;
-    case GATE_STOP:
-        order(p, LEASH_STOP, action);
-        break;
-    case GATE_FORWARD:
-        order(p, LEASH_FORWARD, action);
-        break;
-    case GATE_FREEZE:
-        order(p, LEASH_FREEZE, action);
-        break;
-    case GATE_THAW:
-        order(p, LEASH_THAW, action);
-        break;
-    case GATE_SAY:
-        p->words.now = clock_boot_ms();
-        words_say(&p->words, &p->gate, action);
-        break;
-    case GATE_PASS:
-    case GATE_FAIL:
-        p->done = true;
-        p->end = *action;
-        uv_stop(&p->loop);
-        break;
-    }
-}
+/* ---- the gate ---------------------------------------------------------------------------------------------------- */
 
 static void set_timer(struct passage *p)
 {
@@ -181,7 +34,7 @@ static void set_timer(struct passage *p)
 static void perform_all(struct passage *p, const struct gate_actions *actions)
 {
     for (int i = 0; i < actions->count; i++)
-        perform(p, &actions->list[i]);
+        passage_perform(p, &actions->list[i]);
     if (!p->done)
         set_timer(p);
 }

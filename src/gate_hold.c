@@ -118,6 +118,29 @@ void gate_locked(struct gate *g, int64_t now, struct gate_actions *out)
     gate_look(g, now, out, AT_HOLD_LOOK);
 }
 
+/* A run of ours that is marked, and whose command is not alive, goes on if it may: true if it does. */
+static bool go_on_with_own_run(struct gate *g, int64_t now, struct gate_actions *out)
+{
+    if (g->repeating)
+        gate_mark(g, now, out, g->token, g->attempt);
+    else if (g->tries == 0) /* only the reply to our mark was lost; nothing has run under it */
+        gate_fence(g, now, out);
+    else
+        return false;
+    return true;
+}
+
+/* Waits out what the holder of run `token` may still do. */
+static void quarantine(struct gate *g, int64_t now, struct gate_actions *out, uint64_t token)
+{
+    g->quarantined = true;
+    g->quarantined_token = token;
+    struct gate_action *action = gate_say(g, out, EVENT_QUARANTINE);
+    action->token = token;
+    action->deadline = now + g->config.times.quarantine;
+    gate_rest(g, AT_QUARANTINE, action->deadline);
+}
+
 void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, const struct look *found)
 {
     if (gate_decided(g, now, out, found))
@@ -140,26 +163,15 @@ void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, con
         gate_finish(g, now, out, (struct gate_action){.kind = GATE_RESET}); /* another failed while we contended */
         return;
     }
-    if (own && unended && g->repeating) {
-        gate_mark(g, now, out, g->token, g->attempt);
+    if (own && unended && go_on_with_own_run(g, now, out))
         return;
-    }
-    if (own && unended && g->tries == 0) { /* only the reply to our mark was lost; nothing has run under it */
-        gate_fence(g, now, out);
-        return;
-    }
     g->previous = unended ? RUN_LOST : last->state;
     g->tries = 0;
     /* Dirt is sticky: only an ended run is clean. What is left of our own run, or of this container's life before its
      * restart, is known to be dead. */
     bool dirty = (unended && !own && !found->last_is_restarted) || found->server_changed;
     if (dirty && !(g->quarantined && g->quarantined_token == last->token)) {
-        g->quarantined = true;
-        g->quarantined_token = last->token;
-        struct gate_action *action = gate_say(g, out, EVENT_QUARANTINE);
-        action->token = last->token;
-        action->deadline = now + g->config.times.quarantine;
-        gate_rest(g, AT_QUARANTINE, action->deadline);
+        quarantine(g, now, out, last->token);
         return;
     }
     if (unended && !own)

@@ -76,56 +76,66 @@ static bool is_port(const char *from, const char *to)
     return from == to || (port >= 1 && port <= 65535);
 }
 
-/* host[:port] or [ipv6][:port], separated by commas, to libpq's parallel lists "host" and "port". */
+/* The parts of one host[:port] or [ipv6][:port]. */
+struct host {
+    const char *from, *to, *port; /* port up to the end of the item; empty if there is none */
+};
+
+static int split_host(const struct parser *p, const char *from, const char *to, struct host *host)
+{
+    *host = (struct host){.from = from, .to = to, .port = to};
+    const char *colon = memchr(from, ':', (size_t)(to - from));
+    if (from < to && *from == '[') {
+        const char *bracket = memchr(from, ']', (size_t)(to - from));
+        if (!bracket)
+            return err_set(p->err, ERR_USAGE, "%s has an IPv6 address without its closing bracket", p->what);
+        if (bracket + 1 < to && bracket[1] != ':')
+            return err_set(p->err, ERR_USAGE, "%s has something behind the bracket of an IPv6 address", p->what);
+        colon = bracket + 1 < to ? bracket + 1 : NULL;
+        *host = (struct host){.from = from + 1, .to = bracket, .port = to};
+    } else if (colon) {
+        host->to = colon;
+    }
+    if (colon)
+        host->port = colon + 1;
+    if (!is_port(host->port, to))
+        return err_set(
+            p->err, ERR_USAGE,
+            "%s has a port that is not a number from 1 to 65535; in a password / ? # @ : %% must be written as "
+            "%%2F %%3F %%23 %%40 %%3A %%25",
+            p->what);
+    return 0;
+}
+
+static int add_list(struct parser *p, const char *keyword, const char *list)
+{
+    char *value = strcpy(p->next, list);
+    p->next += strlen(list) + 1;
+    return add(p, keyword, value);
+}
+
+/* Hosts separated by commas, to libpq's parallel lists "host" and "port". */
 static int parse_hosts(struct parser *p, const char *from, const char *to)
 {
-    size_t room = (size_t)(to - from) + 1;
-    char hosts[1024] = "", ports[256] = "";
-    if (room > sizeof hosts)
-        return err_set(p->err, ERR_USAGE, "%s has too long a list of hosts", p->what);
+    char hosts[1024] = "", ports[1024] = "";
     bool any_port = false, first = true;
+    if ((size_t)(to - from) >= sizeof hosts)
+        return err_set(p->err, ERR_USAGE, "%s has too long a list of hosts", p->what);
     while (from <= to) {
         const char *end = memchr(from, ',', (size_t)(to - from));
-        if (!end)
-            end = to;
-        const char *host = from, *host_end = end, *colon = NULL;
-        if (from < end && *from == '[') {
-            const char *bracket = memchr(from, ']', (size_t)(end - from));
-            if (!bracket)
-                return err_set(p->err, ERR_USAGE, "%s has an IPv6 address without its closing bracket", p->what);
-            if (bracket + 1 < end && bracket[1] != ':')
-                return err_set(p->err, ERR_USAGE, "%s has something behind the bracket of an IPv6 address", p->what);
-            host = from + 1;
-            host_end = bracket;
-            colon = bracket + 1 < end && bracket[1] == ':' ? bracket + 1 : NULL;
-        } else {
-            colon = memchr(from, ':', (size_t)(end - from));
-            if (colon)
-                host_end = colon;
-        }
-        if (colon) {
-            if (!is_port(colon + 1, end))
-                return err_set(p->err, ERR_USAGE,
-                               "%s has a port that is not a number from 1 to 65535; in a password / ? # @ : %% must be "
-                               "written as %%2F %%3F %%23 %%40 %%3A %%25",
-                               p->what);
-            any_port = any_port || colon + 1 < end;
-        }
+        end = end ? end : to;
+        struct host host;
+        if (split_host(p, from, end, &host) != 0)
+            return -1;
         size_t used = strlen(hosts), used_ports = strlen(ports);
-        snprintf(hosts + used, sizeof hosts - used, "%s%s", first ? "" : ",", decode(p, host, host_end));
-        int port_length = colon ? (int)(end - colon - 1) : 0;
-        snprintf(ports + used_ports, sizeof ports - used_ports, "%s%.*s", first ? "" : ",", port_length,
-                 colon ? colon + 1 : "");
+        snprintf(hosts + used, sizeof hosts - used, "%s%s", first ? "" : ",", decode(p, host.from, host.to));
+        snprintf(ports + used_ports, sizeof ports - used_ports, "%s%.*s", first ? "" : ",", (int)(end - host.port),
+                 host.port);
+        any_port = any_port || host.port < end;
         from = end + 1;
         first = false;
     }
-    if (hosts[0] && add(p, "host", strcpy(p->next, hosts)) != 0)
-        return -1;
-    p->next += hosts[0] ? strlen(hosts) + 1 : 0;
-    if (any_port && add(p, "port", strcpy(p->next, ports)) != 0)
-        return -1;
-    p->next += any_port ? strlen(ports) + 1 : 0;
-    return 0;
+    return (hosts[0] && add_list(p, "host", hosts) != 0) || (any_port && add_list(p, "port", ports) != 0) ? -1 : 0;
 }
 
 static int parse_authority(struct parser *p, const char *from, const char *to)
