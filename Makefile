@@ -122,7 +122,7 @@ format:
 lint: debug-needs
 	@docker/need.sh clang-format clang-tidy libcmocka-dev
 	clang-format --dry-run -Werror $(C_FILES)
-	clang-tidy --quiet $(SOURCES) -- -std=c17 $(CPPFLAGS) -I/usr/include/postgresql
+	printf "%s\n" $(SOURCES) | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=c17 $(CPPFLAGS) -I/usr/include/postgresql
 
 clean:
 	rm -rf build

@@ -124,21 +124,19 @@ static int set_value(struct options *options, const struct option *option, const
     return 0;
 }
 
-/* A list's variable holds one item a line. The copy lives as long as the process. */
+/* A list's variable holds one item a line. */
 static int set_lines(struct options *options, const struct option *option, const char *value, struct err *err)
 {
     struct option_list *list = member(options, option);
-    char *copy = strdup(value), *rest = copy;
-    if (!copy)
+    char *rest = list->lines = strdup(value);
+    if (!rest)
         return err_set(err, ERR_SYSTEM, "out of memory");
     for (char *line; (line = strtok_r(rest, "\n", &rest)) != NULL;) {
         line[strcspn(line, "\r")] = '\0';
         if (*line && add_item(options, option, option->variable, line, err) != 0)
-            break;
+            return -1;
     }
-    if (list->count == 0)
-        free(copy);
-    return list->count < OPTION_LIST_MAX ? 0 : -1;
+    return 0;
 }
 
 static int read_variable(struct options *options, const struct option *option, struct err *err)

@@ -16,6 +16,7 @@ enum verb { VERB_RUN, VERB_MIGRATE, VERB_WAIT, VERB_CHECK, VERB_SCHEMA, VERB_HEL
 struct option_list {
     const char *items[OPTION_LIST_MAX];
     int count;
+    char *lines; /* what the items of a variable point into; NULL for those of argv */
 };
 
 enum on_failure { ON_FAILURE_EXIT, ON_FAILURE_START };

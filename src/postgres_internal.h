@@ -1,5 +1,5 @@
 /* What the files of the Postgres meeting place share: postgres.c (connections, the lock, listening), postgres_look.c
- * and postgres_run.c (the records). */
+ * and postgres_run.c (the records), postgres_shared.c. */
 #ifndef LOCKSTEP_POSTGRES_INTERNAL_H
 #define LOCKSTEP_POSTGRES_INTERNAL_H
 
@@ -48,7 +48,10 @@ void postgres_reply_error(struct postgres *p, enum op op, const struct err *err)
 /* Answers `op` with a refusal if `standby`; true if it did. */
 bool postgres_refuse_standby(struct postgres *p, enum op op, bool standby);
 
-/* Compares what the server says is its process id with what the connection said (postgres.c tells why). */
+/* Works out p->key and p->channel, once. -1 with `err` if libcrypto fails. */
+int postgres_derive_key(struct postgres *p, struct err *err);
+
+/* Compares what the server says is its process id with what the connection said (postgres_shared.c tells why). */
 void postgres_learn_pid(struct postgres *p, const char *backend_pid);
 
 /* Adds to `err` the remedy for a missing permission, with the names in place. */

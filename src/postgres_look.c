@@ -73,4 +73,6 @@ void postgres_look(struct backend *b, const struct look_ask *ask)
     p->params[0] = postgres_text(b->config.name);
     p->params[1] = postgres_text(b->config.target);
     pg_link_run(looker(p), p->records.sql[PG_APPLIED], p->params, 2, on_applied);
+    struct err unused;
+    (void)postgres_derive_key(p, &unused); /* libcrypto starts up while the server forks a backend for us */
 }

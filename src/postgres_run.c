@@ -99,7 +99,7 @@ static void on_headroom(void *user, PGresult *result, const struct err *err, con
     if (err && !pg_link_conn(p->clerk))
         postgres_reply_error(p, OP_MARK, err);
     else if (crowded && ++p->mark_tries < HEADROOM_TRIES &&
-             p->mark_tries * 2 * HEADROOM_MS < p->base.config.connect_timeout)
+             (int64_t)p->mark_tries * 2 * HEADROOM_MS < p->base.config.connect_timeout)
         p->later = later_call(p->base.config.loop, HEADROOM_MS, check_headroom, p);
     else {
         p->mark_tries = 0;

@@ -3,10 +3,10 @@
 //   actor exit N                     end with status N
 //   actor die N                      end by signal N
 //   actor hold DOOR [CODE [UID]]     say "ready", wait for the door, end with CODE; as user UID
-//   actor signals DOOR N             a group of N processes; each says "got NAME leader|member"; TERM INT QUIT end it with 9
-//   actor stubborn N                 ignores TERM INT QUIT HUP, as do N daemonised grandchildren; "ready"; for ever
-//   actor stopped                    its child is stopped; says "stopped", after the child's end "child N", and ends with 9
-//   actor orphans DOOR N             N orphans die at once; says "made N"; waits for the door; ends with 0
+//   actor signals DOOR N             a group of N processes; each says "got NAME leader|member"; TERM INT QUIT end it
+//   with 9 actor stubborn N                 ignores TERM INT QUIT HUP, as do N daemonised grandchildren; "ready"; for
+//   ever actor stopped                    its child is stopped; says "stopped", after the child's end "child N", and
+//   ends with 9 actor orphans DOOR N             N orphans die at once; says "made N"; waits for the door; ends with 0
 //   actor burst N CODE               N orphans and the actor itself (with CODE) die in one instant
 //   actor leave LOG ignore|obey      leaves a daemon behind that writes "TERM <ns>" to LOG; ends with 0
 //   actor now FILE                   write CLOCK_BOOTTIME in ns to FILE, end with 0
@@ -65,8 +65,12 @@ static const char *role = "leader";
 
 static void on_signal(int s)
 {
-    const char *name = s == SIGHUP ? "HUP" : s == SIGINT ? "INT" : s == SIGQUIT ? "QUIT" : s == SIGTERM ? "TERM"
-        : s == SIGUSR1 ? "USR1" : "USR2";
+    const char *name = s == SIGHUP    ? "HUP"
+                       : s == SIGINT  ? "INT"
+                       : s == SIGQUIT ? "QUIT"
+                       : s == SIGTERM ? "TERM"
+                       : s == SIGUSR1 ? "USR1"
+                                      : "USR2";
     say(1, "got %s %s\n", name, role);
     if (s == SIGTERM || s == SIGINT || s == SIGQUIT)
         _exit(9);
@@ -74,8 +78,8 @@ static void on_signal(int s)
 
 static void handle_all(void)
 {
-    static const int sigs[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 };
-    struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    static const int sigs[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++)
         sigaddset(&sa.sa_mask, sigs[i]);
     for (size_t i = 0; i < sizeof sigs / sizeof *sigs; i++)
@@ -157,7 +161,7 @@ static void nothing(int s)
 
 static int stopped(void)
 {
-    struct sigaction sa = { .sa_handler = nothing, .sa_flags = SA_RESTART };
+    struct sigaction sa = {.sa_handler = nothing, .sa_flags = SA_RESTART};
     sigaction(SIGTERM, &sa, NULL);
     pid_t pid = fork();
     if (pid == 0) {
@@ -232,7 +236,7 @@ static int leave(const char *log, int obey)
 int main(int argc, char **argv)
 {
     const char *part = argc > 1 ? argv[1] : "";
-    struct rlimit nocore = { 0, 0 };
+    struct rlimit nocore = {0, 0};
     if (strcmp(part, "exit") == 0)
         return atoi(argv[2]);
     if (strcmp(part, "die") == 0) {

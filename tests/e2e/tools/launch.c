@@ -111,31 +111,61 @@ int main(int argc, char **argv)
     int i = 1;
     for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
         const char *o = argv[i];
-        if (strcmp(o, "--ns") == 0) { ns = 1; continue; }
-        if (strcmp(o, "--ctty") == 0) { ctty = 1; continue; }
-        if (strcmp(o, "--setsid") == 0) { session = 1; continue; }
+        if (strcmp(o, "--ns") == 0) {
+            ns = 1;
+            continue;
+        }
+        if (strcmp(o, "--ctty") == 0) {
+            ctty = 1;
+            continue;
+        }
+        if (strcmp(o, "--setsid") == 0) {
+            session = 1;
+            continue;
+        }
         const char *v = argv[++i];
-        if (v == NULL) { fprintf(stderr, "launch: %s needs a value\n", o); return 99; }
-        if (strcmp(o, "--report") == 0) report = atoi(v);
-        else if (strcmp(o, "--env") == 0) env = read_env(v);
-        else if (strcmp(o, "--block") == 0) sigaddset(&blocked, atoi(v));
-        else if (strcmp(o, "--ignore") == 0) sigaddset(&ignored, atoi(v));
-        else if (strcmp(o, "--close") == 0) closing[nclosing++] = atoi(v);
-        else if (strcmp(o, "--umask") == 0) umask((mode_t)strtol(v, NULL, 8));
-        else if (strcmp(o, "--cwd") == 0) cwd = v;
-        else if (strcmp(o, "--child") == 0) child = v;
-        else if (strcmp(o, "--nice") == 0) setpriority(PRIO_PROCESS, 0, atoi(v));
+        if (v == NULL) {
+            fprintf(stderr, "launch: %s needs a value\n", o);
+            return 99;
+        }
+        if (strcmp(o, "--report") == 0)
+            report = atoi(v);
+        else if (strcmp(o, "--env") == 0)
+            env = read_env(v);
+        else if (strcmp(o, "--block") == 0)
+            sigaddset(&blocked, atoi(v));
+        else if (strcmp(o, "--ignore") == 0)
+            sigaddset(&ignored, atoi(v));
+        else if (strcmp(o, "--close") == 0)
+            closing[nclosing++] = atoi(v);
+        else if (strcmp(o, "--umask") == 0)
+            umask((mode_t)strtol(v, NULL, 8));
+        else if (strcmp(o, "--cwd") == 0)
+            cwd = v;
+        else if (strcmp(o, "--child") == 0)
+            child = v;
+        else if (strcmp(o, "--nice") == 0)
+            setpriority(PRIO_PROCESS, 0, atoi(v));
         else if (strcmp(o, "--nofile") == 0) {
-            struct rlimit r = { (rlim_t)atoi(v), (rlim_t)atoi(v) };
+            struct rlimit r = {(rlim_t)atoi(v), (rlim_t)atoi(v)};
             setrlimit(RLIMIT_NOFILE, &r);
         } else if (strcmp(o, "--fd") == 0) {
             int fd = open(argv[++i], O_RDWR | O_CREAT, 0600);
             if (fd < 0)
                 die(argv[i]);
-            if (fd != atoi(v)) { dup2(fd, atoi(v)); close(fd); }
-        } else { fprintf(stderr, "launch: unknown %s\n", o); return 99; }
+            if (fd != atoi(v)) {
+                dup2(fd, atoi(v));
+                close(fd);
+            }
+        } else {
+            fprintf(stderr, "launch: unknown %s\n", o);
+            return 99;
+        }
     }
-    if (i + 1 >= argc) { fprintf(stderr, "launch: no program\n"); return 99; }
+    if (i + 1 >= argc) {
+        fprintf(stderr, "launch: no program\n");
+        return 99;
+    }
     char **prog = argv + i + 1;
 
     if (ns) {

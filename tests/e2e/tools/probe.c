@@ -40,8 +40,9 @@ static void link_of(FILE *f, const char *key, const char *path)
 
 static void status(FILE *f)
 {
-    static const char *const want[] = { "SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd", "Uid", "Gid", "Groups", "Threads",
-        "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Umask", "TracerPid", "Cpus_allowed" };
+    static const char *const want[] = {
+        "SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd",     "Uid",     "Gid",   "Groups",    "Threads",     "CapInh",
+        "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Umask", "TracerPid", "Cpus_allowed"};
     FILE *in = fopen("/proc/self/status", "r");
     char line[4096];
     while (in != NULL && fgets(line, sizeof line, in) != NULL)
@@ -78,7 +79,10 @@ static void tty_group(FILE *f)
     int ppid = 0, pgrp = 0, sid = 0, tty = 0, tpgid = 0;
     if (in != NULL && fscanf(in, "%*d (%*[^)]) %*c %d %d %d %d %d", &ppid, &pgrp, &sid, &tty, &tpgid) == 5)
         fprintf(f, "ppid %d\nleads-group %d\nleads-session %d\ntty %d\nforeground %s\n", ppid, pgrp == getpid(),
-            sid == getpid(), tty, tpgid == -1 ? "none" : tpgid == pgrp ? "yes" : "no");
+                sid == getpid(), tty,
+                tpgid == -1     ? "none"
+                : tpgid == pgrp ? "yes"
+                                : "no");
     if (in != NULL)
         fclose(in);
 }
@@ -92,15 +96,16 @@ static void attributes(FILE *f)
     prctl(PR_GET_PDEATHSIG, &v);
     fprintf(f, "pdeathsig %d\n", v);
     fprintf(f, "keepcaps %d\nsecurebits %d\ntimerslack %d\ndumpable %d\nthp %d\n", prctl(PR_GET_KEEPCAPS),
-        prctl(PR_GET_SECUREBITS), prctl(PR_GET_TIMERSLACK), prctl(PR_GET_DUMPABLE), prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+            prctl(PR_GET_SECUREBITS), prctl(PR_GET_TIMERSLACK), prctl(PR_GET_DUMPABLE),
+            prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
     fprintf(f, "nice %d\npolicy %d\n", getpriority(PRIO_PROCESS, 0), sched_getscheduler(0));
     for (int t = 0; t < 3; t++) {
-        struct itimerval it = { 0 };
+        struct itimerval it = {0};
         getitimer(t, &it);
         fprintf(f, "itimer %d %d\n", t, it.it_value.tv_sec != 0 || it.it_value.tv_usec != 0);
     }
     for (int r = 0; r < RLIM_NLIMITS; r++) {
-        struct rlimit lim = { 0 };
+        struct rlimit lim = {0};
         getrlimit((__rlimit_resource_t)r, &lim);
         fprintf(f, "rlimit %d %llu %llu\n", r, (unsigned long long)lim.rlim_cur, (unsigned long long)lim.rlim_max);
     }
