@@ -461,6 +461,11 @@ class Probe:
     def read(cls, path):
         return cls(Path(path).read_text())
 
+    def ignored(self):
+        """The mask of ignored signals, without 32 and 33: those are the C library's own, and a posix_spawn on the way to
+        us (make's, for one) may leave them ignored."""
+        return int(self.facts["SigIgn"], 16) & ~(3 << 31)
+
     @property
     def pid(self):
         return int(self.facts["pid"])

@@ -75,12 +75,18 @@ def test_events_of_readme_are_those_of_the_source():
     assert told == re.findall(r'^ +X\(\w+, "(\w+)"\)', (ROOT / "src/event.h").read_text(), re.M)
 
 
+def dry_run(target):
+    """What make would do, in an environment that an outer make has not marked."""
+    return subprocess.run(["make", "-n", target], cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+                          timeout=60)
+
+
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^    make (\w+)", README, re.M))))
 def test_make_targets_exist(target):
-    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = dry_run(target)
     assert done.returncode == 0, done.stderr
 
 
 def test_demo_is_what_make_demo_runs():
-    done = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = dry_run("demo")
     assert done.stdout.rstrip().endswith("examples/demo/demo.py")
