@@ -67,8 +67,9 @@ static char *entry_of(const char *format, const char *value)
 {
     size_t capacity = strlen(format) + strlen(value) + 1;
     char *entry = malloc(capacity);
-    if (entry)
-        snprintf(entry, capacity, "%s%s", format, value);
+    if (!entry)
+        abort(); /* a NULL here would end the environment early: no token, no database */
+    snprintf(entry, capacity, "%s%s", format, value);
     return entry;
 }
 
@@ -77,7 +78,9 @@ static char *entry_of(const char *format, const char *value)
 static char **new_entries(char *const environment[], size_t added)
 {
     char **slots = calloc(count_of(environment) + added + 2, sizeof *slots);
-    return slots ? slots + 1 : NULL;
+    if (!slots)
+        abort();
+    return slots + 1;
 }
 
 static void set_borrowed(char **entries, size_t count)
@@ -99,8 +102,6 @@ void environment_free(char **entries)
 char **environment_of_app(const struct options *options, char *const environment[])
 {
     char **entries = new_entries(environment, 1);
-    if (!entries)
-        return NULL;
     size_t n = copy_kept(options, environment, true, entries);
     set_borrowed(entries, n);
     if (options->database_url_from_file && !is_unset(options, "DATABASE_URL="))
@@ -114,8 +115,6 @@ char **environment_of_command(const struct options *options, char *const environ
     char number[24], application[128];
     bool has_name = false;
     char **entries = new_entries(environment, ADDED_MAX);
-    if (!entries)
-        return NULL;
     size_t n = copy_kept(options, environment, false, entries);
     for (size_t i = 0; i < n; i++)
         has_name = has_name || names(entries[i], "PGAPPNAME");

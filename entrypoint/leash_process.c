@@ -31,6 +31,7 @@ struct hold {
     int64_t lease_term, lease_kill; /* the lease, as last extended */
     int64_t stop_kill;              /* of an end for another reason; INT64_MAX = none */
     bool killing;
+    bool frozen; /* until the lock is verified: no signal may wake it */
 };
 
 static void tell(struct hold *hold, enum leash_news_kind kind, int number)
@@ -87,8 +88,11 @@ static int start_migration(struct hold *hold, const struct leash_config *config,
 /* Once the main process is reaped, its id may belong to somebody else. */
 static void signal_group(const struct hold *hold, int signal)
 {
-    if (hold->main_gone)
-        process_signal_below(getpid(), signal);
+    if (hold->main_gone && process_signal_below(getpid(), signal) == 0)
+        kill(-hold->main,
+             signal); /* no /proc? Its group keeps its id as long as it has members, and we have children */
+    else if (hold->main_gone)
+        return;
     else if (hold->main > 0 && kill(-hold->main, signal) != 0 && errno == ESRCH)
         kill(hold->main, signal);
 }
@@ -104,10 +108,15 @@ static int64_t kill_at(const struct hold *hold)
 }
 
 /* A stopped process takes no signal but SIGKILL; whoever asks it to end must wake it. */
-static void ask_to_end(struct hold *hold, int signal)
+static bool wakes(int signal)
+{
+    return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT;
+}
+
+static void ask_to_end(const struct hold *hold, int signal)
 {
     signal_group(hold, signal);
-    if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT)
+    if (wakes(signal))
         signal_group(hold, SIGCONT);
 }
 
@@ -134,8 +143,8 @@ static bool reap(struct hold *hold)
 
 static void end_leftovers(struct hold *hold)
 {
-    tell(hold, LEASH_LEFTOVERS, process_signal_below(getpid(), SIGTERM));
-    process_signal_below(getpid(), SIGCONT);
+    tell(hold, LEASH_LEFTOVERS, process_signal_below(getpid(), 0));
+    ask_to_end(hold, SIGTERM);
     hold->told = true;
     hold->stop_kill = min64(hold->stop_kill, clock_boot_ms() + LEFTOVER_GRACE_MS);
 }
@@ -154,13 +163,14 @@ static void on_order(struct hold *hold, const struct leash_order *order)
         hold->stop_kill = min64(hold->stop_kill, order->kill_at);
         break;
     case LEASH_FORWARD:
-        ask_to_end(hold, order->signal);
+        signal_group(hold, order->signal);
+        if (!hold->frozen && wakes(order->signal))
+            signal_group(hold, SIGCONT);
         break;
     case LEASH_FREEZE:
-        signal_group(hold, SIGSTOP);
-        break;
     case LEASH_THAW:
-        signal_group(hold, SIGCONT);
+        hold->frozen = order->kind == LEASH_FREEZE;
+        signal_group(hold, hold->frozen ? SIGSTOP : SIGCONT);
         break;
     }
 }

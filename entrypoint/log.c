@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 8192
@@ -109,7 +110,10 @@ static void write_text(int fd, bool in_place, const char *prefix, const char *me
     static const char clear[] = "\r\033[K";
     if (refreshing)
         write_line(STDERR_FILENO, clear, sizeof clear - 1);
+    struct winsize size;
     int n = snprintf(line, sizeof line - 1, "%s%s%s", prefix, message, in_place ? "" : "\n");
+    if (in_place && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && n >= size.ws_col)
+        n = size.ws_col - 1; /* a wrapped line could not be replaced in place */
     size_t length = (size_t)n < sizeof line - 1 ? (size_t)n : sizeof line - 2;
     write_line(fd, line, length);
     refreshing = in_place;

@@ -29,15 +29,13 @@ static int print(char *text)
 /* Every secret that the environment or the command line tells us is masked in all that we say. */
 static void learn_secrets(struct mask *mask, const struct options *options)
 {
+    const char *const told[] = {options->lock, options->database, options->database_url_from_file};
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+        if (told[i])
+            mask_learn(mask, told[i]);
     for (char **entry = environ; *entry; entry++)
         if (strstr(*entry, "://") || strncmp(*entry, "PGPASSWORD=", 11) == 0)
             mask_learn(mask, *entry);
-    if (options->lock)
-        mask_learn(mask, options->lock);
-    if (options->database)
-        mask_learn(mask, options->database);
-    if (options->database_url_from_file)
-        mask_learn(mask, options->database_url_from_file);
     log_mask(mask);
 }
 
@@ -117,6 +115,8 @@ int main(int argc, char **argv)
         return print(backend_ddl(options.schema));
     learn_secrets(&mask, &options);
     int status = pass_and_become(&options, &mask, &inherited);
+    if (status > EXIT_SIGNAL)
+        _exit(status); /* exit() would wait for libuv's thread, and that perhaps for a slow DNS */
     mask_free(&mask);
     return status;
 }

@@ -76,6 +76,9 @@ static int set_duration(struct options *options, const struct option *option, co
     if (ms < option->minimum)
         return err_set(err, ERR_USAGE, "%s: %s is too short; at least %lldms", what, options_quoted(value),
                        (long long)option->minimum);
+    if (option->maximum && ms > option->maximum)
+        return err_set(err, ERR_USAGE, "%s: %s is too long; at most %lldms", what, options_quoted(value),
+                       (long long)option->maximum);
     *(int64_t *)member(options, option) = ms;
     return 0;
 }
@@ -194,6 +197,8 @@ static int read_flags(struct options *options, int argc, char **argv, int at, bo
         const char *value = argv[at][length] == '=' ? argv[at] + length + 1 : at + 1 < argc ? argv[++at] : NULL;
         if (!value || !*value)
             return err_set(err, ERR_USAGE, "%s needs a value: %s %s", option->flag, option->flag, option->value_name);
+        if (given[index] && option->offset == offsetof(struct options, target))
+            return err_set(err, ERR_USAGE, "%s is given twice; right would be one version", option->flag);
         if (set_value(options, option, option->flag, value, err) != 0)
             return -1;
         given[index] = true;
@@ -212,6 +217,7 @@ static void set_defaults(struct options *options)
 static void set_verb(struct options *options, int argc, char **argv, int *at)
 {
     options->verb = VERB_RUN;
+    options->first_word = *at < argc ? argv[*at] : NULL;
     for (size_t i = 0; *at < argc && i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(argv[*at], verbs[i].word) == 0) {
             options->verb = verbs[i].verb;

@@ -1,5 +1,5 @@
-/* The command line and its variables: every option once, in the table of options.c. Parsing, --help and README's table
- * come from it or are checked against it. */
+/* The command line and its variables: every option once, in the table of options_table.c. Parsing, --help and README's
+ * table come from it or are checked against it. */
 #ifndef LOCKSTEP_OPTIONS_H
 #define LOCKSTEP_OPTIONS_H
 
@@ -24,6 +24,7 @@ enum on_failure { ON_FAILURE_EXIT, ON_FAILURE_START };
 /* What the user said, checked. Strings live as long as argv and the environment, or the process. */
 struct options {
     enum verb verb;
+    const char *first_word; /* of argv; NULL = there is none */
     const char *name;
     const char *lock;      /* with its default resolved */
     const char *lock_what; /* what the user called it: option, variable, "the default" */

@@ -20,43 +20,43 @@ static const char *const format_choices[] = {"text", "json", NULL};
 static const char *const level_choices[] = {"debug", "info", "warning", "error", NULL};
 
 const struct option options_table[] = {
-    {"--name", "LOCKSTEP_NAME", "NAME", OPTION_TEXT, AT(name), "default", 0, NULL, false,
+    {"--name", "LOCKSTEP_NAME", "NAME", OPTION_TEXT, AT(name), "default", 0, 0, NULL, false,
      "which gate; images that migrate different schemas need different names"},
-    {"--lock", "LOCKSTEP_LOCK", "URL", OPTION_TEXT, AT(lock), NULL, 0, NULL, true,
+    {"--lock", "LOCKSTEP_LOCK", "URL", OPTION_TEXT, AT(lock), NULL, 0, 0, NULL, true,
      "where replicas meet: postgres://..., file:/DIRECTORY; default: the database, else a local directory"},
-    {"--database", "LOCKSTEP_DATABASE", "URL", OPTION_TEXT, AT(database), NULL, 0, NULL, true,
+    {"--database", "LOCKSTEP_DATABASE", "URL", OPTION_TEXT, AT(database), NULL, 0, 0, NULL, true,
      "the database that is migrated; default: DATABASE_URL"},
-    {"--migrate", "LOCKSTEP_MIGRATE", "CMD", OPTION_TEXT, AT(migrate), NULL, 0, NULL, false,
+    {"--migrate", "LOCKSTEP_MIGRATE", "CMD", OPTION_TEXT, AT(migrate), NULL, 0, 0, NULL, false,
      "the migration command; a JSON array is executed, anything else runs by /bin/sh -c"},
-    {"--target", "LOCKSTEP_TARGET", "V", OPTION_TEXT, AT(target), NULL, 0, NULL, false,
+    {"--target", "LOCKSTEP_TARGET", "V", OPTION_TEXT, AT(target), NULL, 0, 0, NULL, false,
      "the version that this image needs"},
-    {"--target-files", "LOCKSTEP_TARGET_FILES", "GLOB", OPTION_LIST, AT(target_files), NULL, 0, NULL, false,
+    {"--target-files", "LOCKSTEP_TARGET_FILES", "GLOB", OPTION_LIST, AT(target_files), NULL, 0, 0, NULL, false,
      "the version is a hash over these files (repeatable)"},
-    {"--wait-timeout", "LOCKSTEP_WAIT_TIMEOUT", "D", OPTION_DURATION, AT(wait_timeout), "1h", 0, NULL, false,
+    {"--wait-timeout", "LOCKSTEP_WAIT_TIMEOUT", "D", OPTION_DURATION, AT(wait_timeout), "1h", 0, 0, NULL, false,
      "whole time at the gate, 0 = for ever"},
-    {"--connect-timeout", "LOCKSTEP_CONNECT_TIMEOUT", "D", OPTION_DURATION, AT(connect_timeout), "60s", 1, NULL, false,
-     "how long, at a stretch, the server may be unreachable"},
-    {"--migrate-timeout", "LOCKSTEP_MIGRATE_TIMEOUT", "D", OPTION_DURATION, AT(migrate_timeout), "0", 0, NULL, false,
+    {"--connect-timeout", "LOCKSTEP_CONNECT_TIMEOUT", "D", OPTION_DURATION, AT(connect_timeout), "60s", 1, 0, NULL,
+     false, "how long, at a stretch, the server may be unreachable"},
+    {"--migrate-timeout", "LOCKSTEP_MIGRATE_TIMEOUT", "D", OPTION_DURATION, AT(migrate_timeout), "0", 0, 0, NULL, false,
      "the command is stopped after this long, 0 = never"},
-    {"--stop-grace", "LOCKSTEP_STOP_GRACE", "D", OPTION_DURATION, AT(stop_grace), "8s", 0, NULL, false,
+    {"--stop-grace", "LOCKSTEP_STOP_GRACE", "D", OPTION_DURATION, AT(stop_grace), "8s", 0, 0, NULL, false,
      "on SIGTERM: time between the forwarded signal and SIGKILL"},
-    {"--lease", "LOCKSTEP_LEASE", "D", OPTION_DURATION, AT(lease), "25s", TIMES_LEASE_MIN, NULL, false,
+    {"--lease", "LOCKSTEP_LEASE", "D", OPTION_DURATION, AT(lease), "25s", TIMES_LEASE_MIN, TIMES_LEASE_MAX, NULL, false,
      "how long the lock outlives the last sign of life of its holder"},
-    {"--retries", "LOCKSTEP_RETRIES", "N", OPTION_NUMBER, AT(retries), "0", 0, NULL, false,
+    {"--retries", "LOCKSTEP_RETRIES", "N", OPTION_NUMBER, AT(retries), "0", 0, 0, NULL, false,
      "how often the winner repeats a failing command in place"},
-    {"--retry-delay", "LOCKSTEP_RETRY_DELAY", "D", OPTION_DURATION, AT(retry_delay), "5s", 0, NULL, false,
+    {"--retry-delay", "LOCKSTEP_RETRY_DELAY", "D", OPTION_DURATION, AT(retry_delay), "5s", 0, 0, NULL, false,
      "pause before each of them"},
-    {"--max-attempts", "LOCKSTEP_MAX_ATTEMPTS", "N", OPTION_NUMBER, AT(max_attempts), "0", 0, NULL, false,
+    {"--max-attempts", "LOCKSTEP_MAX_ATTEMPTS", "N", OPTION_NUMBER, AT(max_attempts), "0", 0, 0, NULL, false,
      "recorded failures of one target after which nobody tries again, 0 = no limit"},
-    {"--on-failure", "LOCKSTEP_ON_FAILURE", "exit|start", OPTION_CHOICE, AT(on_failure), "exit", 0, failure_choices,
+    {"--on-failure", "LOCKSTEP_ON_FAILURE", "exit|start", OPTION_CHOICE, AT(on_failure), "exit", 0, 0, failure_choices,
      false, "start = exec the app although the migration failed"},
-    {"--unset", "LOCKSTEP_UNSET", "NAME", OPTION_LIST, AT(unset), NULL, 0, NULL, false,
+    {"--unset", "LOCKSTEP_UNSET", "NAME", OPTION_LIST, AT(unset), NULL, 0, 0, NULL, false,
      "variable that the app does not get (repeatable)"},
-    {"--log-format", "LOCKSTEP_LOG_FORMAT", "text|json", OPTION_CHOICE, AT(log_json), "text", 0, format_choices, false,
-     "how lockstep's lines look"},
-    {"--log-level", "LOCKSTEP_LOG_LEVEL", "LEVEL", OPTION_CHOICE, AT(log_level), "info", 0, level_choices, false,
+    {"--log-format", "LOCKSTEP_LOG_FORMAT", "text|json", OPTION_CHOICE, AT(log_json), "text", 0, 0, format_choices,
+     false, "how lockstep's lines look"},
+    {"--log-level", "LOCKSTEP_LOG_LEVEL", "LEVEL", OPTION_CHOICE, AT(log_level), "info", 0, 0, level_choices, false,
      "debug, info, warning or error"},
-    {"--schema", "LOCKSTEP_SCHEMA", "NAME", OPTION_TEXT, AT(schema), "lockstep", 0, NULL, false,
+    {"--schema", "LOCKSTEP_SCHEMA", "NAME", OPTION_TEXT, AT(schema), "lockstep", 0, 0, NULL, false,
      "Postgres schema of the record tables"},
 };
 
@@ -125,8 +125,8 @@ static int database_as_lock(const char *database, const char *what, bool *usable
         if (url_has_scheme(database, others[i]))
             return 0;
     return err_set(err, ERR_USAGE,
-                   "%s is not a database URL that lockstep knows; right would be postgres://USER:PASSWORD@"
-                   "HOST/DATABASE, or say where to meet with --lock (LOCKSTEP_LOCK)",
+                   "%s is not a database URL that lockstep knows; right would be postgres://HOST/DATABASE, or say "
+                   "where to meet with --lock (LOCKSTEP_LOCK)",
                    what);
 }
 
@@ -156,11 +156,12 @@ static int find_lock(struct options *options, const bool given[], struct err *er
         database_what = "DATABASE_URL";
     }
     options->lock_what = was_given(given, "--lock") ? "--lock" : "LOCKSTEP_LOCK";
+    bool usable = false;
+    bool asked_for = !options->lock || options->database != database_url; /* DATABASE_URL is the app's own otherwise */
+    if (options->database && asked_for && database_as_lock(options->database, database_what, &usable, err) != 0)
+        return -1;
     if (options->lock)
         return 0;
-    bool usable = false;
-    if (options->database && database_as_lock(options->database, database_what, &usable, err) != 0)
-        return -1;
     options->lock_what = usable ? database_what : "the default place";
     options->lock = usable ? options->database : local_directory();
     return 0;
@@ -168,6 +169,11 @@ static int find_lock(struct options *options, const bool given[], struct err *er
 
 static int check_verb(const struct options *options, struct err *err)
 {
+    static const char *const reserved[] = {"status", "logs", "retry", "doctor"};
+    for (size_t i = 0; options->first_word && i < sizeof reserved / sizeof reserved[0]; i++)
+        if (strcmp(options->first_word, reserved[i]) == 0)
+            return err_set(err, ERR_USAGE,
+                           "%s is not in this version of lockstep; a program of that name goes behind --", reserved[i]);
     bool migrates = options->verb == VERB_RUN || options->verb == VERB_MIGRATE;
     if (options->verb == VERB_RUN && !options->command)
         return err_set(err, ERR_USAGE,

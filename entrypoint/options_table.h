@@ -15,7 +15,7 @@ struct option {
     enum option_kind kind;
     size_t offset;              /* in struct options */
     const char *preset;         /* default, as the user would write it; NULL = none, or worked out in options_check */
-    int64_t minimum;            /* of a duration, ms */
+    int64_t minimum, maximum;   /* of a duration, ms; maximum 0 = any */
     const char *const *choices; /* NULL-ended; the value is the index */
     bool secret;                /* may come from VARIABLE_FILE */
     const char *help;

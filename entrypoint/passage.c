@@ -57,15 +57,20 @@ static void remember_look(struct passage *p, const struct look *look)
     p->words.failed_tail = strndup(look->tail, look->tail_length);
 }
 
+void passage_problem(struct passage *p, const struct err *err)
+{
+    bool again = err->code == ERR_UNAVAILABLE || err->code == ERR_CROWDED;
+    if (again && p->config->options->verb != VERB_CHECK && strcmp(p->problem, err->text) != 0)
+        log_say(LOG_LEVEL_WARNING, EVENT_UNAVAILABLE, LOG_FIELDS(LOG_TEXT("error", err->text)), "%s; trying again",
+                err->text);
+    snprintf(p->problem, sizeof p->problem, "%s", err->text);
+}
+
 static void on_reply(void *user, enum op op, enum op_result result, const struct look *look, const struct err *err)
 {
     struct passage *p = user;
-    bool again = result == OP_UNAVAILABLE || result == OP_CROWDED;
     if (err && result != OP_OK && result != OP_BUSY) {
-        if (again && strcmp(p->problem, err->text) != 0)
-            log_say(LOG_LEVEL_WARNING, EVENT_UNAVAILABLE, LOG_FIELDS(LOG_TEXT("error", err->text)), "%s; trying again",
-                    err->text);
-        snprintf(p->problem, sizeof p->problem, "%s", err->text);
+        passage_problem(p, err);
     } else if (op != OP_RELEASE && op != OP_BEAT) { /* those only follow what the problem was about */
         p->problem[0] = '\0';
     }
@@ -198,10 +203,11 @@ static void find_database(struct passage *p)
 
 static void show_command(struct passage *p)
 {
-    char text[sizeof p->command_text] = "";
+    char text[sizeof p->command_text] = "", masked[sizeof p->command_text];
     const char *raw = p->config->options->migrate;
     snprintf(text, sizeof text, "%s", raw ? raw : "");
-    mask_text(p->config->mask, text, p->command_text, sizeof p->command_text);
+    mask_text(p->config->mask, text, masked, sizeof masked);
+    utf8_clean(masked, p->command_text, sizeof p->command_text); /* Postgres refuses half a character */
 }
 
 static int open_backend(struct passage *p, const struct holder *me, struct err *err)

@@ -18,7 +18,7 @@ struct passage_config {
     char *const *environment;      /* what lockstep got */
 };
 
-/* Returns 0 when the version is there, otherwise, all being said, the exit status. `started_despite` is set if
+/* Returns 0 when the version is there, otherwise, all being said, the exit status. `start_despite` is set if
  * --on-failure start would let the app start although the migration failed. */
 int passage_go(const struct passage_config *config, bool *start_despite);
 

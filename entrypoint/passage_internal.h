@@ -30,6 +30,9 @@ struct passage {
     struct gate_action end;
 };
 
+/* Remembers what is wrong at the place, and says it unless that was said last. */
+void passage_problem(struct passage *p, const struct err *err);
+
 /* Does what the gate asked for. */
 void passage_perform(struct passage *p, const struct gate_action *action);
 

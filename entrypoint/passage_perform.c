@@ -109,7 +109,10 @@ void passage_perform(struct passage *p, const struct gate_action *action)
         break;
     case GATE_SAY:
         p->words.now = clock_boot_ms();
-        words_say(&p->words, &p->gate, action);
+        if (action->event == EVENT_UNAVAILABLE)
+            passage_problem(p, &(struct err){.code = ERR_UNAVAILABLE, .text = "the server does not answer"});
+        else
+            words_say(&p->words, &p->gate, action);
         break;
     case GATE_PASS:
     case GATE_FAIL:

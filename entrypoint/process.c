@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -37,8 +38,8 @@ void process_begin(struct inherited *inherited)
     sigprocmask(SIG_BLOCK, &set, NULL);
     for (int fd = 0; fd < 3; fd++) {
         inherited->closed[fd] = fcntl(fd, F_GETFD) < 0 && errno == EBADF;
-        if (inherited->closed[fd])
-            (void)!open("/dev/null", O_RDWR | O_CLOEXEC); /* the lowest free one: fd */
+        if (inherited->closed[fd] && open("/dev/null", O_RDWR | O_CLOEXEC) < 0) /* the lowest free one: fd */
+            (void)!eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);                      /* no /dev: anything that is harmless */
     }
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, &inherited->sigpipe);

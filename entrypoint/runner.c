@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define LINE_BYTES_MAX 4096 /* PIPE_BUF: a pipe that is writable takes so much without blocking */
+#define PART_REST_MAX  256
 #define STALL_MS       20
 #define ORPHANS_MS     20
 #define OVERDUE_MS     1000
@@ -90,6 +91,24 @@ static void pass_line(struct stream *stream)
     log_output(stream->is_errors, masked);
 }
 
+/* A line that is longer than a pipe takes at once goes out in parts, cut where a word ends if there is such a place
+ * near the end: a password that is cut in two would not be recognised. */
+static void pass_part(struct stream *stream)
+{
+    char rest[PART_REST_MAX];
+    size_t end = stream->length;
+    while (end > stream->length - PART_REST_MAX && !strchr(" \t,;\"'", stream->line[end - 1]))
+        end--;
+    if (end == stream->length - PART_REST_MAX)
+        end = stream->length;
+    size_t kept = stream->length - end;
+    memcpy(rest, stream->line + end, kept);
+    stream->length = end;
+    pass_line(stream);
+    memcpy(stream->line, rest, kept);
+    stream->length = kept;
+}
+
 static void take_bytes(struct stream *stream, const char *bytes, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -99,7 +118,7 @@ static void take_bytes(struct stream *stream, const char *bytes, size_t length)
         else
             stream->line[stream->length++] = c;
         if (stream->length == sizeof stream->line - 1)
-            pass_line(stream);
+            pass_part(stream);
     }
 }
 
@@ -187,16 +206,19 @@ static void finish(struct runner *runner)
     runner->ended(runner->user, runner->status);
 }
 
+/* What the leash held came to us, the subreaper; it is gone when we have no child left. */
 static void end_orphans(void *user)
 {
     struct runner *runner = user;
+    pid_t pid;
     runner->later = NULL;
-    while (waitpid(-1, NULL, WNOHANG) > 0)
+    process_signal_below(getpid(), SIGKILL);
+    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
         ;
-    if (process_signal_below(getpid(), SIGKILL) > 0)
-        runner->later = later_call(runner->loop, ORPHANS_MS, end_orphans, runner);
-    else
+    if (pid < 0 && errno == ECHILD)
         finish(runner);
+    else
+        runner->later = later_call(runner->loop, ORPHANS_MS, end_orphans, runner);
 }
 
 static void leash_is_gone(struct runner *runner)

@@ -63,8 +63,9 @@ static void say_progress(const struct words *words, const struct gate *gate)
     else if (gate->state == AT_BACK_OFF)
         log_progress(fields, "still backing off after the failure of run %" PRIu64 ", %lld s so far", run->token,
                      waited);
-    else if (gate->state == AT_RECONNECT || gate->unreachable_since != GATE_NEVER)
-        log_progress(fields, "still trying to reach %s, %lld s so far: %s", words->place, waited, words->problem);
+    else if (gate->unreachable_since != GATE_NEVER)
+        log_progress(fields, "still trying to reach %s, %lld s so far%s%s", words->place, waited,
+                     words->problem[0] ? ": " : "", words->problem);
     else if (run->state == RUN_RUNNING)
         log_progress(fields, "still waiting for run %" PRIu64 " on %s, %lld s so far%s%s", run->token, run->host,
                      waited, run->last_line[0] ? ": " : "", run->last_line);
@@ -160,7 +161,7 @@ void words_say(const struct words *words, const struct gate *gate, const struct 
     case EVENT_LOST:
         log_say(LOG_LEVEL_ERROR, EVENT_LOST,
                 LOG_FIELDS(LOG_NUMBER("token", action->token), LOG_TEXT("reason", words->problem)),
-                "the lock is lost%s%s", words->problem[0] ? ": " : "", words->problem);
+                "the lock is lost: %s", action->status ? words->problem : "no heartbeat was answered in time");
         break;
     case EVENT_PASSING:
         log_say(LOG_LEVEL_DEBUG, EVENT_PASSING, LOG_NO_FIELDS, "passing the gate");
@@ -196,17 +197,16 @@ static int say_run_failed(const struct words *words, const struct gate *gate, co
     if (!own_run)
         print_tail(words->failed_tail);
     if (action->reason == GATE_EXHAUSTED)
-        log_say(
-            LOG_LEVEL_ERROR, EVENT_FAILED, fields,
-            "version %s failed as often as --max-attempts allows, last with status %d; nobody tries again until a new "
-            "version comes",
-            words->target, status);
+        log_say(LOG_LEVEL_ERROR, EVENT_FAILED, fields,
+                "version %s failed as often as --max-attempts allows%s; nobody tries again until a new version comes",
+                words->target, action->status >= 0 ? ", its output is printed above" : "");
     else if (own_run)
         log_say(LOG_LEVEL_ERROR, EVENT_FAILED, fields, "the migration failed with status %d", status);
     else
         log_say(LOG_LEVEL_ERROR, EVENT_FAILED, fields,
-                "the migration failed with status %d on %s, the lines above are the end of its output", status,
-                words->last.host);
+                "run %" PRIu64 " of the migration failed with status %d%s%s; the end of its output is printed above",
+                action->token, status, words->last.token == action->token ? " on " : "",
+                words->last.token == action->token ? words->last.host : "");
     return status;
 }
 
@@ -219,7 +219,7 @@ static int say_error(const struct words *words, int status, const char *what)
 
 int words_failed(const struct words *words, const struct gate *gate, const struct gate_action *action)
 {
-    char text[160];
+    char text[320];
     switch (action->reason) {
     case GATE_PENDING:
         log_say(LOG_LEVEL_INFO, EVENT_PASSING, LOG_FIELDS(LOG_TEXT("target", words->target)), "version %s is pending",
@@ -233,11 +233,17 @@ int words_failed(const struct words *words, const struct gate *gate, const struc
                  seconds(words->options->wait_timeout));
         return say_error(words, EXIT_TIMED_OUT, text);
     case GATE_UNREACHABLE:
-        snprintf(text, sizeof text, words->problem[0] ? "cannot go on" : "cannot go on: %.120s does not answer",
-                 words->place);
+        snprintf(text, sizeof text, "cannot reach %.120s", words->place);
         return say_error(words, EXIT_CANNOT_GO_ON, text);
     case GATE_REFUSED:
         return say_error(words, EXIT_CANNOT_GO_ON, "cannot go on");
+    case GATE_LOST_AGAIN:
+        snprintf(
+            text, sizeof text,
+            "the lock was lost again and again while the migration ran; is there a timeout for idle transactions or "
+            "clients in a pooler, a proxy or the server that is shorter than the heartbeat of %lld ms",
+            (long long)times_from_lease(words->options->lease).heartbeat);
+        return say_error(words, EXIT_CANNOT_GO_ON, text);
     case GATE_UNRECORDED:
         return say_error(words, EXIT_CANNOT_GO_ON, "the migration succeeded, but that could not be recorded");
     case GATE_STOPPED:

@@ -9,11 +9,11 @@
 struct words {
     const struct options *options;
     const char *target;
-    const char *place;                                  /* where replicas meet, for people */
-    struct run last;                                    /* the gate's latest run, as the last look found it */
-    char *failed_tail;                                  /* output tail of the target's latest failed run, "" if none */
-    int64_t now, began, waiting_since, migrating_since; /* ms */
-    const char *problem;                                /* the last error's text */
+    const char *place;                   /* where replicas meet, for people */
+    struct run last;                     /* the gate's latest run, as the last look found it */
+    char *failed_tail;                   /* output tail of the target's latest failed run, "" if none */
+    int64_t now, began, migrating_since; /* ms */
+    const char *problem;                 /* the last error's text */
 };
 
 /* The first line: what, which version, where. */

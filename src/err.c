@@ -15,7 +15,9 @@ int err_set(struct err *err, enum err_code code, const char *format, ...)
     err->code = code;
     size_t out = 0;
     for (const char *c = text; *c && out + 1 < sizeof err->text; c++) {
-        if (*c != '\n') {
+        if (*c == '\t') {
+            continue;
+        } else if (*c != '\n') {
             err->text[out++] = *c;
         } else if (c[1] && out + 3 < sizeof err->text) {
             err->text[out++] = ';';

@@ -19,7 +19,7 @@ struct err {
 };
 
 /* Fills `err` with `code` and the formatted line and returns -1, so that `return err_set(...)` reads well.
- * Line breaks of the formatted text become "; " (a server's message may have several lines). */
+ * Line breaks of the formatted text become "; ", tabs go (a server's message may have several lines). */
 int err_set(struct err *err, enum err_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

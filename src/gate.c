@@ -71,7 +71,9 @@ void gate_rest(struct gate *g, enum gate_state state, int64_t due)
 
 int64_t gate_call_ms(const struct gate *g)
 {
-    return min64(CALL_MS, max64(g->config.connect_timeout, 1));
+    /* A part of --connect-timeout, so that there is time to try another host. */
+    int64_t part = max64(g->config.connect_timeout / 3, CALL_MIN_MS);
+    return min64(CALL_MS, min64(part, max64(g->config.connect_timeout, 1)));
 }
 
 /* ---- events ----------------------------------------------------------------------------------------------------- */
@@ -178,7 +180,9 @@ static void on_signal(struct gate *g, int64_t now, struct gate_actions *out, int
         return;
     if (g->state == AT_RECORD) {
         g->exit_signal = signal;
-    } else if (g->state == AT_PAUSE || g->state == AT_FENCE) { /* marked, but nothing is alive: end it in order */
+    } else if (g->state == AT_PAUSE || g->state == AT_FENCE || (g->state == AT_MARK && g->repeating)) {
+        /* Marked, but nothing is alive: end it in order. */
+        gate_reset_clerk(g, out);
         g->exit_signal = signal;
         gate_say(g, out, EVENT_INTERRUPTED)->signal = signal;
         gate_record(g, now, out, RUN_INTERRUPTED, 128 + signal);

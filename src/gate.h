@@ -75,6 +75,7 @@ enum gate_reason {
     GATE_TIMED_OUT,   /* --wait-timeout */
     GATE_UNREACHABLE, /* --connect-timeout */
     GATE_REFUSED,     /* the place said no */
+    GATE_LOST_AGAIN,  /* the lock is lost while the command runs, again and again */
     GATE_UNRECORDED,  /* the migration succeeded, but that could not be written down */
     GATE_STOPPED,     /* by a signal; status = 128+n */
 };
@@ -161,6 +162,7 @@ struct gate {
     int64_t run_due;            /* --migrate-timeout */
     enum run_state result;      /* of our run, while it is not recorded; RUN_NONE = nothing is unsettled */
     int status;                 /* of our run's command */
+    int losses;                 /* of the lock while our command ran, in this process */
     int exit_signal;            /* leave with 128+n once what is under way has ended in order */
     struct gate_action leaving; /* what follows AT_LEAVE */
 };

@@ -2,6 +2,8 @@
 
 #include <signal.h>
 
+#define LOSSES_MAX       5 /* a timeout somewhere that is shorter than our heartbeat would take the lock for ever */
+#define LOSS_PAUSE_MS    250
 #define CERTAIN_GRACE_MS 2000 /* G when the lock is certainly lost: a successor may already be counting */
 
 void gate_beat(struct gate *g, int64_t now, struct gate_actions *out)
@@ -204,8 +206,10 @@ void gate_command_ended(struct gate *g, int64_t now, struct gate_actions *out, i
         gate_reset(g, out);
         if (g->exit_signal)
             gate_leave_by_signal(g, now, out, g->exit_signal);
-        else
-            gate_look(g, now, out, AT_LOOK); /* a waiter like the others; what the command did is anybody's guess */
+        else if (++g->losses >= LOSSES_MAX)
+            gate_fail(g, now, out, GATE_LOST_AGAIN, 0);
+        else /* a waiter like the others, a little late; what the command did is anybody's guess */
+            gate_rest(g, AT_RECONNECT, now + ((int64_t)LOSS_PAUSE_MS << g->losses));
     } else if (why == GATE_STOP_SIGNAL) {
         gate_say(g, out, EVENT_INTERRUPTED)->signal = g->exit_signal;
         gate_record(g, now, out, RUN_INTERRUPTED, status);

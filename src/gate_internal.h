@@ -7,6 +7,7 @@
 
 /* An op that is not answered within this time is one that a dead server will never answer. */
 #define CALL_MS            10000
+#define CALL_MIN_MS        1000
 #define RETRY_MIN_MS       100 /* a server that is just starting: look again soon ... */
 #define RETRY_MAX_MS       2000
 #define CROWDED_MIN_MS     500 /* ... a full one: leave its connections to the migration */
@@ -89,6 +90,9 @@ void gate_unreachable(struct gate *g, int64_t now, struct gate_actions *out, enu
 /* Fails for `reason`, unless there is an unrecorded result of our run to tell of. */
 void gate_give_up(struct gate *g, int64_t now, struct gate_actions *out, enum gate_reason reason);
 
+/* The lock is given back, or will not be in time: does what was to follow. */
+void gate_left(struct gate *g, int64_t now, struct gate_actions *out);
+
 /* ---- gate_hold.c ---- */
 
 void gate_beat(struct gate *g, int64_t now, struct gate_actions *out);
@@ -120,10 +124,5 @@ void gate_record_failed(struct gate *g, int64_t now, struct gate_actions *out, e
 int64_t gate_lock_lost_at(const struct gate *g);
 /* Does what is due. */
 void gate_tick(struct gate *g, int64_t now, struct gate_actions *out);
-
-/* ---- gate_queue.c ---- */
-
-/* The lock is given back, or will not be in time: does what was to follow. */
-void gate_left(struct gate *g, int64_t now, struct gate_actions *out);
 
 #endif

@@ -8,7 +8,11 @@ static int64_t gate_call_due(const struct gate *g, enum channel channel)
     enum op op = g->asked[channel];
     if (op == OP_NONE || op == OP_BEAT)
         return GATE_NEVER;
-    return g->asked_at[channel] + (op == OP_END && g->exit_signal ? END_ON_SIGNAL_MS : gate_call_ms(g));
+    int64_t due = g->asked_at[channel] + (op == OP_END && g->exit_signal ? END_ON_SIGNAL_MS : gate_call_ms(g));
+    /* The last try must not outlive --connect-timeout, but it gets its chance: the first byte may take a moment. */
+    if (g->unreachable_since != GATE_NEVER && !g->holding)
+        due = min64(due, max64(g->unreachable_since + g->config.connect_timeout, g->asked_at[channel] + RETRY_MAX_MS));
+    return due;
 }
 
 static int64_t next_beat(const struct gate *g)
@@ -96,6 +100,7 @@ void gate_tick(struct gate *g, int64_t now, struct gate_actions *out)
 {
     for (int channel = LOCK_CHANNEL; channel <= CLERK_CHANNEL; channel++) {
         if (now >= gate_call_due(g, (enum channel)channel)) {
+            gate_say(g, out, EVENT_UNAVAILABLE);
             struct gate_event silence = {.kind = GATE_REPLY, .op = g->asked[channel], .result = OP_UNAVAILABLE};
             gate_reply(g, now, out, &silence);
             return;

@@ -58,6 +58,9 @@ static bool find_named_password(const char *text, const char **from, const char 
 
 static void remember(struct mask *mask, const char *secret, size_t length)
 {
+    for (int i = 0; i < mask->count; i++)
+        if (strlen(mask->secrets[i]) == length && memcmp(mask->secrets[i], secret, length) == 0)
+            return;
     if (length < MASK_SECRET_MIN || mask->count == MASK_SECRETS_MAX)
         return;
     char *copy = strndup(secret, length);

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#define MASK_SECRETS_MAX 16
+#define MASK_SECRETS_MAX 64
 #define MASK_SECRET_MIN  4 /* a shorter one would mask half of every line; in a URL it is found all the same */
 
 struct mask {

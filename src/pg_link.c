@@ -24,6 +24,7 @@ struct pg_link {
     struct watch *watch;
     struct pg_resolve *resolve;
     struct later *later; /* tells of a failure that was there at once */
+    unsigned silences;   /* connects that were given up since the last that succeeded: begin with another host */
     char *sql;
     struct pg_param params[PG_PARAMS_MAX];
     int count;
@@ -90,6 +91,8 @@ static int watch(struct pg_link *link, int events)
 
 void pg_link_drop(struct pg_link *link)
 {
+    if (link->state == LINK_CONNECTING)
+        link->silences++;
     if (link->resolve)
         pg_resolve_cancel(link->resolve);
     link->resolve = NULL;
@@ -139,6 +142,8 @@ static void finish(struct pg_link *link)
 /* The connection is gone, or never came to be. */
 static void broke(struct pg_link *link, const struct err *err, const char *sqlstate)
 {
+    later_cancel(link->later);
+    link->later = NULL;
     unwatch(link);
     PQfinish(link->conn);
     link->conn = NULL;
@@ -233,12 +238,12 @@ static void read_notifications(struct pg_link *link)
 static void on_connected(struct pg_link *link)
 {
     PQsetnonblocking(link->conn, 1);
+    link->silences = 0;
     link->state = LINK_IDLE;
     if (watch(link, UV_READABLE) != 0) {
         broke_with_conn_error(link);
         return;
     }
-    link->config.events.connected(link->config.user, link);
     send_statement(link);
 }
 
@@ -366,5 +371,5 @@ void pg_link_run(struct pg_link *link, const char *sql, const struct pg_param *p
         return;
     }
     link->state = LINK_RESOLVING;
-    link->resolve = pg_resolve_start(link->config.loop, link->config.url, on_resolved, link);
+    link->resolve = pg_resolve_start(link->config.loop, link->config.url, link->silences, on_resolved, link);
 }

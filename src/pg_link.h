@@ -18,7 +18,6 @@ struct pg_link;
 typedef void pg_done(void *user, PGresult *result, const struct err *err, const char *sqlstate);
 
 struct pg_link_events {
-    void (*connected)(void *user, struct pg_link *link);
     void (*closed)(void *user, struct pg_link *link, const struct err *err); /* while no statement was running */
     void (*notified)(void *user);
 };

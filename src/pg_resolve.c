@@ -18,6 +18,8 @@ struct pg_resolve {
     pg_resolved *done; /* NULL = cancelled */
     void *user;
     const char *host_list, *port_list; /* what is still to be resolved */
+    unsigned first;                    /* which of the addresses to begin with, modulo their count */
+    unsigned count;                    /* of addresses */
     char host[256], port[16];
     char hosts[LIST_CAPACITY], addresses[LIST_CAPACITY], ports[LIST_CAPACITY];
     struct err failure;
@@ -25,19 +27,20 @@ struct pg_resolve {
 
 static bool look_up_next(struct pg_resolve *r);
 
-static void append(char *list, const char *item)
+static void append(struct pg_resolve *r, char *list, const char *item)
 {
     size_t used = strlen(list);
-    snprintf(list + used, LIST_CAPACITY - used, "%s%s", used ? "," : "", item);
+    snprintf(list + used, LIST_CAPACITY - used, "%s%s", r->count ? "," : "", item);
 }
 
 static void add_address(struct pg_resolve *r, const char *address)
 {
     if (strlen(r->addresses) + 64 > LIST_CAPACITY || strlen(r->hosts) + strlen(r->host) + 2 > LIST_CAPACITY)
         return;
-    append(r->hosts, r->host);
-    append(r->addresses, address);
-    append(r->ports, r->port);
+    append(r, r->hosts, r->host);
+    append(r, r->addresses, address);
+    append(r, r->ports, r->port);
+    r->count++;
 }
 
 /* Takes the next item of a comma-separated list; a list that has run out, or NULL, gives "". */
@@ -56,10 +59,28 @@ static bool needs_lookup(const char *host)
            inet_pton(AF_INET6, host, address) != 1;
 }
 
+/* Moves the first `items` of a list to its end. */
+static void rotate(char *list, unsigned items)
+{
+    char rotated[LIST_CAPACITY];
+    const char *rest = list;
+    for (; items > 0; items--)
+        rest += strcspn(rest, ",") + 1;
+    if (rest == list)
+        return;
+    snprintf(rotated, sizeof rotated, "%s,%.*s", rest, (int)(rest - list - 1), list);
+    strcpy(list, rotated);
+}
+
 static void deliver(void *user)
 {
     struct pg_resolve *r = user;
-    if (r->hosts[0] == '\0')
+    if (r->count > 0) {
+        rotate(r->hosts, r->first % r->count);
+        rotate(r->addresses, r->first % r->count);
+        rotate(r->ports, r->first % r->count);
+    }
+    if (r->count == 0)
         r->done(r->user, NULL, NULL, NULL, &r->failure);
     else
         r->done(r->user, r->hosts, r->addresses, r->ports, NULL);
@@ -94,7 +115,8 @@ static bool look_up_next(struct pg_resolve *r)
 {
     while (r->host_list) {
         take(&r->host_list, r->host, sizeof r->host);
-        take(&r->port_list, r->port, sizeof r->port);
+        if (r->port_list) /* a single one is for all hosts */
+            take(&r->port_list, r->port, sizeof r->port);
         if (needs_lookup(r->host)) {
             struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
             int failed = uv_getaddrinfo(r->loop, &r->request, on_addresses, r->host, NULL, &hints);
@@ -109,28 +131,14 @@ static bool look_up_next(struct pg_resolve *r)
     return false;
 }
 
-/* A single port stands for all hosts in libpq: spell it out, as one host may become several addresses. */
-static void spread_ports(struct pg_resolve *r, const struct url *url)
-{
-    r->port_list = url_get(url, "port");
-    if (!r->port_list || strchr(r->port_list, ',') || !strchr(r->host_list, ','))
-        return;
-    r->port_list = NULL;
-    snprintf(r->port, sizeof r->port, "%s", url_get(url, "port"));
-}
-
 bool pg_resolve_needed(const struct url *url)
 {
-    char host[256];
-    for (const char *list = url_get(url, "hostaddr") ? NULL : url_get(url, "host"); list;) {
-        take(&list, host, sizeof host);
-        if (needs_lookup(host))
-            return true;
-    }
-    return false;
+    const char *host = url_or_default(url, "host");
+    return !url_get(url, "hostaddr") && host && (strchr(host, ',') || needs_lookup(host));
 }
 
-struct pg_resolve *pg_resolve_start(uv_loop_t *loop, const struct url *url, pg_resolved *done, void *user)
+struct pg_resolve *pg_resolve_start(uv_loop_t *loop, const struct url *url, unsigned first, pg_resolved *done,
+                                    void *user)
 {
     struct pg_resolve *r = calloc(1, sizeof *r);
     if (!r)
@@ -139,8 +147,9 @@ struct pg_resolve *pg_resolve_start(uv_loop_t *loop, const struct url *url, pg_r
     r->done = done;
     r->user = user;
     r->request.data = r;
-    r->host_list = url_get(url, "host");
-    spread_ports(r, url);
+    r->first = first;
+    r->host_list = url_or_default(url, "host");
+    r->port_list = url_or_default(url, "port");
     if (!look_up_next(r))
         r->later = later_call(loop, 0, deliver, r);
     return r;

@@ -200,12 +200,6 @@ static void postgres_listen(struct backend *b)
 
 /* ---- connections ------------------------------------------------------------------------------------------------ */
 
-static void on_link_connected(void *user, struct pg_link *link)
-{
-    (void)user;
-    (void)link; /* told with the first answer, when it is known whether a pooler is in between */
-}
-
 static void on_link_closed(void *user, struct pg_link *link, const struct err *err)
 {
     struct postgres *p = user;
@@ -287,7 +281,7 @@ struct backend *postgres_open(const struct backend_config *config, struct err *e
         .url = &p->url,
         .application_name = p->application_name,
         .user_timeout = config->times.deadline,
-        .events = {.connected = on_link_connected, .closed = on_link_closed, .notified = on_link_notified},
+        .events = {.closed = on_link_closed, .notified = on_link_notified},
         .user = p,
     };
     if (url_parse(&p->url, config->url, "the lock URL", err) != 0) {
@@ -307,14 +301,7 @@ struct backend *postgres_open(const struct backend_config *config, struct err *e
 char *postgres_ddl(const char *schema)
 {
     struct pg_records records;
-    char *ddl = NULL;
-    size_t capacity;
-    if (pg_records_init(&records, schema) == 0) {
-        capacity = strlen(records.sql[PG_SCHEMA]) + strlen(records.sql[PG_TABLES]) + 1;
-        ddl = malloc(capacity);
-        if (ddl)
-            snprintf(ddl, capacity, "%s%s", records.sql[PG_SCHEMA], records.sql[PG_TABLES]);
-    }
+    char *ddl = pg_records_init(&records, schema) == 0 ? postgres_all_ddl(&records) : NULL;
     pg_records_free(&records);
     return ddl;
 }

@@ -7,8 +7,8 @@
 /* Opens the place. NULL with `err` if the URL is wrong or memory is out. */
 struct backend *postgres_open(const struct backend_config *config, struct err *err);
 
-/* Writes the DDL of the record tables in `schema`, with the grants that a role needs, for a DBA to apply beforehand.
- * The caller frees it. NULL if memory is out. */
+/* The DDL of the record tables in `schema`, for a DBA to apply beforehand. The caller frees it. NULL if memory is out.
+ */
 char *postgres_ddl(const char *schema);
 
 #endif

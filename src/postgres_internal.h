@@ -24,10 +24,11 @@ struct postgres {
     bool pooled;     /* a pooler is in between: nobody can wake us */
     bool introduced; /* handlers.connected was told */
     struct later *later;
-    struct pg_param params[PG_PARAMS_MAX]; /* of the statement in flight, pointing into what follows */
+    /* Parameters of the statement in flight point into these. */
     char token_text[24], attempt_text[24], status_text[24], pid_text[24];
     char line[LINE_CAPACITY];
     struct look_ask asked_look;
+    bool applied, ahead; /* what the first statement of the look found */
     struct mark asked_mark;
     int mark_tries, beat_tries;
     bool telling, mark_waits; /* the clerk is busy with progress; a mark follows */
@@ -56,6 +57,9 @@ void postgres_learn_pid(struct postgres *p, const char *backend_pid);
 
 /* Adds to `err` the remedy for a missing permission, with the names in place. */
 void postgres_explain_permission(struct postgres *p, struct pg_link *link, struct err *err, const char *sqlstate);
+
+/* The statements that make schema and tables. The caller frees them. NULL if memory is out. */
+char *postgres_all_ddl(const struct pg_records *records);
 
 /* Whether `sqlstate` says that the record tables are not there. */
 bool postgres_is_missing_table(const char *sqlstate);

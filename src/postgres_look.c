@@ -37,6 +37,8 @@ static void on_look(void *user, PGresult *result, const struct err *err, const c
     unsigned char *tail;
     const struct backend_config *config = &p->base.config;
     pg_records_read_look(result, &config->holder, &p->asked_look, config->target, &look, &tail);
+    look.applied = p->applied;
+    look.ahead = p->ahead;
     postgres_reply(p, OP_LOOK, OP_OK, &look, NULL);
     PQfreemem(tail);
 }
@@ -54,14 +56,17 @@ static void on_applied(void *user, PGresult *result, const struct err *err, cons
         postgres_reply_error(p, OP_LOOK, &words);
         return;
     }
-    if (PQntuples(result) > 0 && p->asked_look.own == 0) {
+    p->applied = PQntuples(result) > 0;
+    p->ahead = p->applied && PQgetvalue(result, 0, 1)[0] == 't';
+    if (p->applied && p->asked_look.own == 0) {
         postgres_learn_pid(p, PQgetvalue(result, 0, 0));
-        struct look look = {.applied = true, .ahead = PQgetvalue(result, 0, 1)[0] == 't', .tail = ""};
+        struct look look = {.applied = true, .ahead = p->ahead, .tail = ""};
         postgres_reply(p, OP_LOOK, OP_OK, &look, NULL);
         return;
     }
-    p->params[2] = postgres_number(p->token_text, (long long)p->asked_look.own);
-    pg_link_run(looker(p), p->records.sql[PG_LOOK], p->params, 3, on_look);
+    const struct pg_param params[] = {postgres_text(p->base.config.name), postgres_text(p->base.config.target),
+                                      postgres_number(p->token_text, (long long)p->asked_look.own)};
+    pg_link_run(looker(p), p->records.sql[PG_LOOK], params, sizeof params / sizeof params[0], on_look);
 }
 
 /* On the fast path this first statement is the only one, and touches a single table: a new backend spends most of its
@@ -70,9 +75,8 @@ void postgres_look(struct backend *b, const struct look_ask *ask)
 {
     struct postgres *p = postgres_of(b);
     p->asked_look = *ask;
-    p->params[0] = postgres_text(b->config.name);
-    p->params[1] = postgres_text(b->config.target);
-    pg_link_run(looker(p), p->records.sql[PG_APPLIED], p->params, 2, on_applied);
+    const struct pg_param params[] = {postgres_text(b->config.name), postgres_text(b->config.target)};
+    pg_link_run(looker(p), p->records.sql[PG_APPLIED], params, sizeof params / sizeof params[0], on_applied);
     struct err unused;
     (void)postgres_derive_key(p, &unused); /* libcrypto starts up while the server forks a backend for us */
 }

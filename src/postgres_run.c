@@ -45,10 +45,9 @@ static void on_tables(void *user, PGresult *result, const struct err *err, const
     if (err && !schema_missing && !made_by_another(sqlstate)) {
         fail_mark(p, err, sqlstate);
     } else if (schema_missing) {
-        char *ddl = malloc(strlen(p->records.sql[PG_SCHEMA]) + strlen(p->records.sql[PG_TABLES]) + 1);
+        char *ddl = postgres_all_ddl(&p->records);
         if (!ddl)
             return; /* the gate's time for the call will run out */
-        strcat(strcpy(ddl, p->records.sql[PG_SCHEMA]), p->records.sql[PG_TABLES]);
         pg_link_run(p->clerk, ddl, NULL, 0, on_tables);
         free(ddl);
     } else {
@@ -99,7 +98,7 @@ static void on_headroom(void *user, PGresult *result, const struct err *err, con
     if (err && !pg_link_conn(p->clerk))
         postgres_reply_error(p, OP_MARK, err);
     else if (crowded && ++p->mark_tries < HEADROOM_TRIES &&
-             (int64_t)p->mark_tries * 2 * HEADROOM_MS < p->base.config.connect_timeout)
+             (int64_t)p->mark_tries * 6 * HEADROOM_MS < p->base.config.connect_timeout)
         p->later = later_call(p->base.config.loop, HEADROOM_MS, check_headroom, p);
     else {
         p->mark_tries = 0;

@@ -94,3 +94,12 @@ int postgres_derive_key(struct postgres *p, struct err *err)
     digest_hex(hash, 8, p->channel + strlen(p->channel));
     return 0;
 }
+
+char *postgres_all_ddl(const struct pg_records *records)
+{
+    size_t capacity = strlen(records->sql[PG_SCHEMA]) + strlen(records->sql[PG_TABLES]) + 1;
+    char *ddl = malloc(capacity);
+    if (ddl)
+        snprintf(ddl, capacity, "%s%s", records->sql[PG_SCHEMA], records->sql[PG_TABLES]);
+    return ddl;
+}

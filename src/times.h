@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-#define TIMES_LEASE_MIN 3000 /* below it, one slow round trip would already be a lost lock */
+#define TIMES_LEASE_MIN 3000     /* below it, one slow round trip would already be a lost lock */
+#define TIMES_LEASE_MAX 86400000 /* a day; Postgres takes such settings up to INT_MAX ms */
 
 struct times {
     int64_t lease;      /* T: how long the server keeps the lock without a sign of life */

@@ -156,39 +156,40 @@ static int parse_authority(struct parser *p, const char *from, const char *to)
     return parse_hosts(p, from, to);
 }
 
-/* The keyword of the linked libpq that `name` is, with static storage; NULL if there is none. */
-static const char *known_keyword(const char *name)
+/* The option of the linked libpq that `name` is; NULL if there is none. */
+static const PQconninfoOption *known_option(const char *name)
 {
     static PQconninfoOption *known; /* built once; it is needed as long as the process lives */
     if (!known)
         known = PQconndefaults();
-    for (PQconninfoOption *option = known; option && option->keyword; option++)
+    for (const PQconninfoOption *option = known; option && option->keyword; option++)
         if (strcmp(option->keyword, name) == 0)
-            return option->keyword;
+            return option;
     return NULL;
 }
 
-static int parse_parameters(struct parser *p, const char *from)
+static int parse_parameters(struct parser *p, const char *parameters)
 {
+    const char *from = parameters;
     while (*from) {
         const char *end = from + strcspn(from, "&");
         const char *equals = memchr(from, '=', (size_t)(end - from));
         if (end > from) {
             const char *name = decode(p, from, equals ? equals : end);
-            const char *keyword = known_keyword(name);
+            const PQconninfoOption *option = known_option(name);
             if (!equals)
                 return err_set(p->err, ERR_USAGE, "%s has a parameter without a value", p->what);
-            if (!keyword && strchr(from, '@')) /* perhaps a raw ? in the password: say nothing of it */
+            if (!option && strchr(from, '@')) /* perhaps a raw ? in the password: say nothing of it */
                 return err_set(p->err, ERR_USAGE,
                                "%s has an unknown parameter; in a password ? must be written as %%3F", p->what);
-            if (!keyword)
-                return url_get(p->url, "password") /* then this may be a part of it */
+            if (!option)
+                return strstr(parameters, "password=") /* then this may be a part of it */
                            ? err_set(p->err, ERR_USAGE, "%s has an unknown parameter; in a password & must be %%26",
                                      p->what)
                            : err_set(p->err, ERR_USAGE,
                                      "%s has the unknown parameter \"%.64s\"; known are libpq's, such as sslmode",
                                      p->what, name);
-            if (add(p, keyword, decode(p, equals + 1, end)) != 0)
+            if (add(p, option->keyword, decode(p, equals + 1, end)) != 0)
                 return -1;
         }
         from = *end ? end + 1 : end;
@@ -238,6 +239,13 @@ const char *url_get(const struct url *url, const char *keyword)
         if (strcmp(url->keywords[i], keyword) == 0)
             return url->values[i];
     return NULL;
+}
+
+const char *url_or_default(const struct url *url, const char *keyword)
+{
+    const char *value = url_get(url, keyword);
+    const PQconninfoOption *option = value ? NULL : known_option(keyword);
+    return value ? value : option ? option->val : NULL;
 }
 
 void url_show(const struct url *url, char *shown, size_t capacity)

@@ -29,6 +29,9 @@ int url_parse(struct url *url, const char *text, const char *what, struct err *e
 /* The value of `keyword`, or NULL. Owned by `url`. */
 const char *url_get(const struct url *url, const char *keyword);
 
+/* The same, or where `url` has none the default that libpq takes from the environment. */
+const char *url_or_default(const struct url *url, const char *keyword);
+
 /* Writes postgres://user@host:port/database, without the password and the parameters, to `shown`. */
 void url_show(const struct url *url, char *shown, size_t capacity);
 

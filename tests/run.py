@@ -9,10 +9,11 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SEEDS = os.environ.get("SEEDS", "2000")
+SEEDS = os.environ.get("SEEDS", "20000")
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "4", "tests/e2e"]
 
 SUITES = [
+    ("lint", ["make", "--no-print-directory", "lint"], {}),
     ("unit", ["build/unit"], {}),
     ("simulation", ["build/sim", SEEDS, "1"], {}),
     ("simulation of itself", ["build/sim", "--self-test"], {}),
@@ -42,9 +43,9 @@ def run(name, command, variables):
         sys.stdout.write(line)
         sys.stdout.flush()
     status = child.wait()
-    passed, failed, skipped = counts("".join(lines))
+    passed, failed, skipped = counts("".join(lines)) if name != "lint" else (1, 0, 0)
     if status != 0 and failed == 0:
-        failed = 1
+        passed, failed = passed - (name == "lint"), 1
     print(f"== {name}: {passed} passed, {failed} failed, {skipped} skipped in {time.monotonic() - began:.0f} s\n", flush=True)
     return passed, failed, skipped
 

@@ -1,5 +1,6 @@
 """Migrations that fail: who hears of it, who tries again and when. locks.md section 7, case 24."""
 
+import shlex
 import datetime
 import json
 import os
@@ -146,3 +147,11 @@ def test_output_that_nobody_reads_costs_no_lock(stage):
         os.close(pipe)
     stage.journal.assert_applied_once()
     assert stage.database.states() == ["succeeded"]
+
+
+def test_long_command_of_other_letters(stage):
+    """The record cuts a long command between characters, not within one, which the server would refuse."""
+    command = shlex.join(json.loads(stage.migration()))
+    for i, extra in enumerate(("", "x")):
+        long = f"{command} # {extra}" + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 700
+        stage.start(verb="migrate", target=f"v{i}", migrate=long).expect_exit(0)

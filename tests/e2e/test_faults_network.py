@@ -249,7 +249,7 @@ def test_resolver_that_never_answers(link, stage, private_etc, how):
     assert asked.wait(30), "it never asked"
     if how == "signal":
         replica.signal(signal.SIGTERM)
-    replica.expect_exit(143 if how == "signal" else 125, timeout=15)
+    replica.expect_exit(143 if how == "signal" else 125, timeout=3 if how == "signal" else 15)
     silent.close()
 
 
@@ -257,3 +257,11 @@ def test_ipv6_and_several_addresses(clusters, new_stage):
     """localhost with both families while the server listens on one: every address is tried."""
     stage = new_stage(clusters(listen=("127.0.0.1",)).database())
     stage.expect_all_started([stage.start(url=stage.database.url(host="localhost"))])
+
+
+def test_silent_first_host(stage):
+    """A host that accepts and says nothing does not hide the next one of the URL, as libpq's connect_timeout would see to."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = stage.database.url().replace("@", f"@127.0.0.1:{port},", 1)
+        stage.expect_all_started([stage.start("--connect-timeout", "9s", url=url)])

@@ -172,6 +172,16 @@ def test_timeouts_of_the_pooler(stage, bouncer, setting):
     stage.journal.assert_applied_once()
 
 
+def test_timeout_of_the_pooler_below_the_heartbeat(stage, bouncer):
+    """Case 19: a timeout for idle transactions that is shorter than the heartbeat takes the lock again and again: no endless
+    loop, and the message names what to look for."""
+    pool = bouncer(stage.database, "transaction", idle_transaction_timeout=1)
+    replica = stage.start("--lease", "25s", verb="migrate", url=pool.url(stage.database), migrate="sleep 30")
+    replica.expect_exit(125, timeout=120)
+    assert "timeout for idle transactions" in replica.log and len(replica.saw("lost")) == 5
+    assert stage.database.applied() == set()
+
+
 def test_leader_is_killed_behind_a_pooler(stage, bouncer):
     """Case 2 through transaction mode: the pooler closes the server's side, the lock is free, takeover after Q."""
     pool = bouncer(stage.database, "transaction")

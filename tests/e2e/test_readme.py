@@ -55,12 +55,11 @@ def test_dockerfile_lines(lockstep, tmp_path):
     for name in ("node", "npx"):
         (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*"\n')
         (tmp_path / name).chmod(0o755)
-    migration = tmp_path / "prisma/migrations/1/migration.sql"
-    migration.parent.mkdir(parents=True)
-    migration.write_text("select 1;\n")
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations/1.js").write_text("exports.up = () => {}\n")
     done = subprocess.run([str(lockstep), *command.split()], cwd=tmp_path, capture_output=True, text=True, timeout=60, env={
         "PATH": f"{tmp_path}:{os.environ['PATH']}", "LOCKSTEP_LOCK": f"file:{tmp_path}/lock", **variables})
-    assert (done.returncode, done.stdout) == (0, "migrate | npx prisma migrate deploy\nnode server.js\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "migrate | npx knex migrate:latest\nnode server.js\n"), done.stderr
 
 
 def test_query_of_the_records(stage):

@@ -24,7 +24,7 @@ struct checker {
 /* What the seeds together have met: a simulation that never gets into trouble proves nothing. */
 struct coverage {
     uint64_t said[64];
-    uint64_t reasons[8];
+    uint64_t reasons[GATE_STOPPED + 1];
     uint64_t passed, started, excused, steps;
     int64_t longest; /* from the end of the faults to the end of the world */
 };

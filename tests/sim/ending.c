@@ -92,6 +92,8 @@ static bool reason_fits(const struct sim *sim, int slot, const struct gate_actio
         return config->max_attempts > 0 && failures_as_seen(sim, replica->target) >= config->max_attempts;
     case GATE_TIMED_OUT:
         return timed_out(sim, replica);
+    case GATE_LOST_AGAIN:
+        return replica->gate.losses > 1;
     case GATE_UNREACHABLE:
         return was_unreachable(sim, slot);
     case GATE_REFUSED:

@@ -51,9 +51,9 @@ const char *sim_event_name(enum gate_event_kind kind)
 const char *sim_reason_name(enum gate_reason reason)
 {
     static const char *const names[] = {
-        [GATE_PENDING] = "pending",       [GATE_RUN_FAILED] = "run failed",   [GATE_EXHAUSTED] = "exhausted",
-        [GATE_TIMED_OUT] = "timed out",   [GATE_UNREACHABLE] = "unreachable", [GATE_REFUSED] = "refused",
-        [GATE_UNRECORDED] = "unrecorded", [GATE_STOPPED] = "stopped",
+        [GATE_PENDING] = "pending",     [GATE_RUN_FAILED] = "run failed",   [GATE_EXHAUSTED] = "exhausted",
+        [GATE_TIMED_OUT] = "timed out", [GATE_UNREACHABLE] = "unreachable", [GATE_LOST_AGAIN] = "lost again",
+        [GATE_REFUSED] = "refused",     [GATE_UNRECORDED] = "unrecorded",   [GATE_STOPPED] = "stopped",
     };
     return names[reason];
 }

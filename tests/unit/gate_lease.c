@@ -99,6 +99,22 @@ static void certain_loss_leaves_2_s_at_most(void **state)
     }
 }
 
+static void lock_that_is_lost_again_and_again_ends_it(void **state)
+{
+    (void)state;
+    struct bench b = bench_new();
+    bench_reach(&b, AT_MIGRATE);
+    for (int losses = 1; losses <= 5; losses++) {
+        b.gate.state = AT_MIGRATE;
+        b.gate.holding = true;
+        b.gate.sent = b.now;
+        bench_event(&b, GATE_DISCONNECTED);
+        bench_ended(&b, 143);
+        assert_int_equal(bench_find(&b, GATE_FAIL) != NULL, losses == 5);
+    }
+    assert_int_equal(bench_find(&b, GATE_FAIL)->reason, GATE_LOST_AGAIN);
+}
+
 static void lost_run_is_not_recorded_and_its_end_is_another_look(void **state)
 {
     static const int statuses[] = {0, 1, 143};
@@ -111,6 +127,8 @@ static void lost_run_is_not_recorded_and_its_end_is_another_look(void **state)
         assert_null(bench_asked(&b, OP_END));
         assert_null(bench_find(&b, GATE_FAIL));
         assert_non_null(bench_find(&b, GATE_RESET));
+        b.now = b.gate.due; /* a pause that grows with every loss */
+        bench_tick(&b);
         assert_int_equal(bench_asked(&b, OP_LOOK)->look.own, 0);
         bench_own_run(&b, 1, RUN_RUNNING); /* its own run needs no quarantine */
         bench_reply(&b, OP_LOOK, OP_OK);
@@ -230,6 +248,7 @@ int unit_gate_lease(void)
         cmocka_unit_test(unanswered_heartbeats_lose_the_lock_at_s_plus_D),
         cmocka_unit_test(late_heartbeat_reply_after_s_plus_D_is_ignored),
         cmocka_unit_test(certain_loss_leaves_2_s_at_most),
+        cmocka_unit_test(lock_that_is_lost_again_and_again_ends_it),
         cmocka_unit_test(lost_run_is_not_recorded_and_its_end_is_another_look),
         cmocka_unit_test(lost_lock_before_the_command_is_another_look),
         cmocka_unit_test(lock_lost_between_two_tries_counts_the_failure),
