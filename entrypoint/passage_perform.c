@@ -77,6 +77,13 @@ static void order(struct passage *p, enum leash_order_kind kind, const struct ga
     runner_order(p->runner, &order);
 }
 
+static void say_silence(struct passage *p)
+{
+    struct err err;
+    err_set(&err, ERR_UNAVAILABLE, "%s does not answer", p->config->place);
+    passage_problem(p, &err);
+}
+
 void passage_perform(struct passage *p, const struct gate_action *action)
 {
     switch (action->kind) {
@@ -110,7 +117,7 @@ void passage_perform(struct passage *p, const struct gate_action *action)
     case GATE_SAY:
         p->words.now = clock_boot_ms();
         if (action->event == EVENT_UNAVAILABLE)
-            passage_problem(p, &(struct err){.code = ERR_UNAVAILABLE, .text = "the server does not answer"});
+            say_silence(p);
         else
             words_say(&p->words, &p->gate, action);
         break;

@@ -233,8 +233,9 @@ int words_failed(const struct words *words, const struct gate *gate, const struc
                  seconds(words->options->wait_timeout));
         return say_error(words, EXIT_TIMED_OUT, text);
     case GATE_UNREACHABLE:
-        snprintf(text, sizeof text, "cannot reach %.120s", words->place);
-        return say_error(words, EXIT_CANNOT_GO_ON, text);
+        snprintf(text, sizeof text, "gave up after --connect-timeout (%lld s)",
+                 seconds(words->options->connect_timeout));
+        return say_error(words, EXIT_CANNOT_GO_ON, words->options->verb == VERB_CHECK ? "cannot go on" : text);
     case GATE_REFUSED:
         return say_error(words, EXIT_CANNOT_GO_ON, "cannot go on");
     case GATE_LOST_AGAIN:

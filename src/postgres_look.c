@@ -8,34 +8,36 @@ static struct pg_link *looker(struct postgres *p)
     return p->holding ? p->clerk : p->lock;
 }
 
+/* What both answers begin with: the backend's process id, and whether it is a standby. True if there is nothing more to
+ * say than has been replied. */
+static bool is_answered(struct postgres *p, const PGresult *result, const struct err *err)
+{
+    if (err) {
+        postgres_reply_error(p, OP_LOOK, err);
+        return true;
+    }
+    postgres_learn_pid(p, PQgetvalue(result, 0, 0));
+    return postgres_refuse_standby(p, OP_LOOK, PQgetvalue(result, 0, 1)[0] == 't');
+}
+
 static void on_nothing(void *user, PGresult *result, const struct err *err, const char *sqlstate)
 {
     struct postgres *p = user;
-    (void)sqlstate;
-    if (err) {
-        postgres_reply_error(p, OP_LOOK, err);
-        return;
-    }
-    postgres_learn_pid(p, PQgetvalue(result, 0, 0));
     struct look look = {.tail = "", .last_failure_status = -1, .last = {.exit_status = -1}};
-    if (!postgres_refuse_standby(p, OP_LOOK, PQgetvalue(result, 0, 1)[0] == 't'))
+    (void)sqlstate;
+    if (!is_answered(p, result, err))
         postgres_reply(p, OP_LOOK, OP_OK, &look, NULL);
 }
 
 static void on_look(void *user, PGresult *result, const struct err *err, const char *sqlstate)
 {
     struct postgres *p = user;
-    (void)sqlstate;
-    if (err) {
-        postgres_reply_error(p, OP_LOOK, err);
-        return;
-    }
-    postgres_learn_pid(p, PQgetvalue(result, 0, 0));
-    if (postgres_refuse_standby(p, OP_LOOK, PQgetvalue(result, 0, 1)[0] == 't'))
-        return;
     struct look look;
     unsigned char *tail;
     const struct backend_config *config = &p->base.config;
+    (void)sqlstate;
+    if (is_answered(p, result, err))
+        return;
     pg_records_read_look(result, &config->holder, &p->asked_look, config->target, &look, &tail);
     look.applied = p->applied;
     look.ahead = p->ahead;

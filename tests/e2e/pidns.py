@@ -428,6 +428,29 @@ def gate(tmp_path):
     return Gate(tmp_path / "gate")
 
 
+class PostgresGate(Gate):
+    """The same, but replicas meet in `database`."""
+
+    def __init__(self, directory, database):
+        super().__init__(directory)
+        self.database = database
+
+    @property
+    def url(self):
+        return self.database.url()
+
+    def runs(self):
+        return [dict(run) for run in self.database.runs(self.name)]
+
+
+@pytest.fixture(params=["file", "postgres"])
+def any_gate(request, tmp_path):
+    """For tests whose outcome must not depend on the place: what libpq opens and blocks must not show either."""
+    if request.param == "file":
+        return Gate(tmp_path / "gate")
+    return PostgresGate(tmp_path / "gate", request.getfixturevalue("database"))
+
+
 @pytest.fixture
 def door(tmp_path):
     return Door(tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pidns import BIN, Door, Probe, actor, base_env, sanitized, tool, door, gate, spawn  # noqa: F401 (fixtures)
+from pidns import BIN, Door, Probe, actor, base_env, sanitized, tool, door, any_gate as gate, spawn  # noqa: F401 (fixtures)
 
 PROBE = tool("probe")
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pidns import (Door, actor, descendants, eventually, marked, stat, tool, wait_dead, zombies, door, gate,
+from pidns import (Door, actor, descendants, eventually, marked, stat, tool, wait_dead, zombies, door, any_gate as gate, gate as file_gate,
                    spawn)  # noqa: F401 (fixtures)
 
 APP = [tool("actor"), "args", "app-started"]
@@ -146,18 +146,18 @@ def test_lockstep_killed_the_leash_ends_the_tree(gate, spawn):
     assert gate.last()["state"] == "running", "nobody was there to record an end: sticky dirt"
 
 
-def test_lock_stays_taken_until_the_killed_ones_migration_is_gone(gate, spawn, door):
+def test_lock_stays_taken_until_the_killed_ones_migration_is_gone(file_gate, spawn, door):
     """DESIGN 4 (File): the lock file's descriptor is held by the leash: a waiter cannot enter while a process of the
     dead replica's migration lives, and then it is quarantined."""
-    holder = spawn(gate.argv(actor("stubborn", 1), app=APP))
+    holder = spawn(file_gate.argv(actor("stubborn", 1), app=APP))
     holder.wait_output("ready")
-    waiter = spawn(gate.argv("true", app=APP))
+    waiter = spawn(file_gate.argv("true", app=APP))
     waiter.wait_event("waiting")
     holder.kill(signal.SIGKILL)
     waiter.wait_event("quarantine")
     assert not [p for p in marked(holder.mark) if p != holder.pid]
     assert waiter.finish(30) == 0
-    assert [run["state"] for run in gate.runs()] == ["lost", "succeeded"]
+    assert [run["state"] for run in file_gate.runs()] == ["lost", "succeeded"]
 
 
 def leash_of(replica, command):

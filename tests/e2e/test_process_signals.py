@@ -12,7 +12,7 @@ import time
 import pytest
 
 from pidns import (Door, Gate, actor, base_env, descendants, eventually, marked, sanitized, stat, tool, wait_dead,
-                   door, gate, spawn, spawn_shared)  # noqa: F401 (fixtures)
+                   door, any_gate as gate, spawn, spawn_shared)  # noqa: F401 (fixtures)
 
 SOON = 1.0
 ENDING = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from pidns import LONG, Probe, actor, base_env, eventually, tool, door, gate, spawn  # noqa: F401 (fixtures)
+from pidns import LONG, Probe, actor, base_env, eventually, tool, door, any_gate as gate, spawn  # noqa: F401 (fixtures)
 
 PROBE = tool("probe")
 CLOSED = [(0,), (1,), (2,), (0, 1, 2)]
