@@ -101,7 +101,6 @@ static void on_connected(void *user, bool pooled)
 static void on_command_ended(void *user, int status)
 {
     struct passage *p = user;
-    p->alive = false;
     uv_timer_stop(&p->pulse);
     step(p, &(struct gate_event){.kind = GATE_COMMAND_ENDED, .status = status});
 }
@@ -135,8 +134,9 @@ static void on_signal(uv_poll_t *watch, int status, int events)
             reap(p);
             continue;
         }
-        log_say(p->alive ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, EVENT_SIGNAL, LOG_FIELDS(LOG_NUMBER("signal", signal)),
-                "got signal %d%s", signal, p->alive ? ", passing it on to the migration" : "");
+        bool alive = gate_command_alive(&p->gate);
+        log_say(alive ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, EVENT_SIGNAL, LOG_FIELDS(LOG_NUMBER("signal", signal)),
+                "got signal %d%s", signal, alive ? ", passing it on to the migration" : "");
         step(p, &(struct gate_event){.kind = GATE_SIGNALLED, .signal = signal});
     }
 }
@@ -162,7 +162,7 @@ static void on_pulse(uv_timer_t *timer)
     if (gap > GAP_MS || drift > STEP_MS || drift < -STEP_MS)
         step(p, &(struct gate_event){.kind = GATE_CLOCK_JUMPED});
     runner_watch(p->runner, boot);
-    if (p->alive)
+    if (gate_command_alive(&p->gate))
         tell_progress(p, boot);
 }
 

@@ -25,7 +25,6 @@ struct passage {
     char command_text[1024];
     char told_line[LINE_CAPACITY]; /* the last one that waiters were told */
     int64_t told_at;
-    bool alive; /* the command */
     bool done;
     struct gate_action end;
 };

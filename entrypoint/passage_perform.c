@@ -57,7 +57,6 @@ static void start_command(struct passage *p, const struct gate_action *action)
     char **environment =
         environment_of_command(c->options, c->environment, c->target, action->token, action->attempt, action->state);
     p->words.migrating_since = clock_boot_ms();
-    p->alive = true;
     p->pulse_boot = clock_boot_ms();
     p->pulse_wall = clock_wall_ms();
     uv_timer_again(&p->pulse);

@@ -168,12 +168,25 @@ static void look_at_last(const cJSON *state, const struct backend_config *config
         identity_is_restarted(me, look->last.container, string(last, "root"), (int64_t)number(last, "pid", 0));
 }
 
+static int failures_of(const cJSON *state, const char *target)
+{
+    int failures = 0;
+    const cJSON *run;
+    cJSON_ArrayForEach(run, cJSON_GetObjectItem(state, "runs"))
+    {
+        enum run_state ended = run_state_named(string(run, "state"));
+        failures += strcmp(string(run, "target"), target) == 0 && (ended == RUN_FAILED || ended == RUN_LOST);
+    }
+    return failures;
+}
+
 void file_state_look(const cJSON *state, const struct backend_config *config, const struct look_ask *ask,
                      struct look *look)
 {
     *look = (struct look){.tail = "", .last_failure_status = -1};
     look_at_applied(state, config->target, look);
     look_at_last(state, config, look);
+    look->failures = failures_of(state, config->target);
     look->own_state = ask->own ? run_state_named(string(find_run(state, ask->own), "state")) : RUN_NONE;
     const cJSON *run;
     cJSON_ArrayForEach(run, cJSON_GetObjectItem(state, "runs"))
@@ -181,7 +194,6 @@ void file_state_look(const cJSON *state, const struct backend_config *config, co
         if (strcmp(string(run, "target"), config->target) != 0)
             continue;
         enum run_state ended = run_state_named(string(run, "state"));
-        look->failures += ended == RUN_FAILED || ended == RUN_LOST;
         int attempt = (int)number(run, "attempt", 0);
         look->attempts = attempt > look->attempts ? attempt : look->attempts;
         if (ended != RUN_FAILED)
@@ -272,18 +284,6 @@ void file_state_progress(cJSON *state, uint64_t token, const char *last_line)
         return;
     set(run, "last_line", cJSON_CreateString(last_line));
     set_time(run, "beat_at");
-}
-
-static int failures_of(const cJSON *state, const char *target)
-{
-    int failures = 0;
-    const cJSON *run;
-    cJSON_ArrayForEach(run, cJSON_GetObjectItem(state, "runs"))
-    {
-        enum run_state ended = run_state_named(string(run, "state"));
-        failures += strcmp(string(run, "target"), target) == 0 && (ended == RUN_FAILED || ended == RUN_LOST);
-    }
-    return failures;
 }
 
 static void set_output(cJSON *run, const struct ending *ending)

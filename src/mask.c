@@ -1,5 +1,7 @@
 #include "mask.h"
 
+#include "url.h"
+
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -68,23 +70,6 @@ static void remember(struct mask *mask, const char *secret, size_t length)
         mask->secrets[mask->count++] = copy;
 }
 
-static size_t percent_decode(const char *from, size_t length, char *out)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < length; i++) {
-        char digits[3] = "";
-        if (from[i] == '%' && i + 2 < length && isxdigit((unsigned char)from[i + 1]) &&
-            isxdigit((unsigned char)from[i + 2])) {
-            memcpy(digits, from + i + 1, 2);
-            out[n++] = (char)strtol(digits, NULL, 16);
-            i += 2;
-        } else {
-            out[n++] = from[i];
-        }
-    }
-    return n;
-}
-
 /* The password where url.c finds it: in the URL's authority, whatever characters it has. */
 static bool find_learned_password(const char *text, const char **from, const char **to)
 {
@@ -115,7 +100,7 @@ void mask_learn(struct mask *mask, const char *url)
         size_t length = (size_t)(to - from);
         char *decoded = malloc(length + 1), *open = malloc(strlen(url) + 1);
         if (decoded && open) {
-            size_t decoded_length = percent_decode(from, length, decoded);
+            size_t decoded_length = url_decode(from, to, decoded);
             decoded[decoded_length] = '\0';
             snprintf(open, strlen(url) + 1, "%.*s%s", (int)(from - url), url, to);
             if (!strstr(open, decoded)) {

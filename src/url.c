@@ -29,22 +29,30 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Decodes [from, to) into storage. A lone % is taken literally: it can only be meant so. */
-static char *decode(struct parser *p, const char *from, const char *to)
+size_t url_decode(const char *from, const char *to, char *out)
 {
-    char *value = p->next;
+    size_t length = 0;
     while (from < to) {
         int high = from[0] == '%' && to - from > 2 ? hex_digit(from[1]) : -1;
         int low = high >= 0 ? hex_digit(from[2]) : -1;
         if (low >= 0) {
-            p->has_null = p->has_null || (high | low) == 0;
-            *p->next++ = (char)(high << 4 | low);
+            out[length++] = (char)(high << 4 | low);
             from += 3;
         } else {
-            *p->next++ = *from++;
+            out[length++] = *from++;
         }
     }
-    *p->next++ = '\0';
+    return length;
+}
+
+/* Decodes [from, to) into storage. */
+static char *decode(struct parser *p, const char *from, const char *to)
+{
+    char *value = p->next;
+    size_t length = url_decode(from, to, value);
+    p->has_null = p->has_null || memchr(value, '\0', length);
+    value[length] = '\0';
+    p->next += length + 1;
     return value;
 }
 

@@ -22,6 +22,10 @@ struct url {
 /* Whether `text` begins with `scheme` and "://", in any case. */
 bool url_has_scheme(const char *text, const char *scheme);
 
+/* Writes [from, to) with its percent-encoded bytes decoded to `out`, which has room for to - from bytes, and returns
+ * their number; there is no terminator. A lone % is taken literally: it can only be meant so. */
+size_t url_decode(const char *from, const char *to, char *out);
+
 /* Takes `text` (postgres:// or postgresql://) apart. `what` is what the user called it, for messages. On success the
  * caller frees `url` with url_free. Returns -1 with ERR_USAGE; the message never contains a part of the password. */
 int url_parse(struct url *url, const char *text, const char *what, struct err *err);

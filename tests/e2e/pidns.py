@@ -353,9 +353,8 @@ class Replica:
             self._report.close()
 
 
-@pytest.fixture
-def spawn():
-    """Replica, but everything it starts is dead after the test."""
+def spawning():
+    """Gives a function that makes a Replica; everything it starts is dead afterwards."""
     started = []
 
     def start(argv, **options):
@@ -366,21 +365,18 @@ def spawn():
     yield start
     for replica in started:
         replica.destroy()
+
+
+@pytest.fixture
+def spawn():
+    """Replica, but everything it starts is dead after the test."""
+    yield from spawning()
 
 
 @pytest.fixture(scope="module")
 def spawn_shared():
     """spawn for what several tests of a module share."""
-    started = []
-
-    def start(argv, **options):
-        replica = Replica(argv, **options)
-        started.append(replica)
-        return replica
-
-    yield start
-    for replica in started:
-        replica.destroy()
+    yield from spawning()
 
 
 # --- the file gate ----------------------------------------------------------------------------------------------
