@@ -98,6 +98,12 @@ static void on_connected(void *user, bool pooled)
             p->config->place, pooled ? " through a pooler: polling, as nobody can wake us" : "");
 }
 
+static void on_warned(void *user, const char *text)
+{
+    (void)user;
+    log_say(LOG_LEVEL_WARNING, EVENT_CONNECTED, LOG_NO_FIELDS, "%s", text);
+}
+
 static void on_command_ended(void *user, int status)
 {
     struct passage *p = user;
@@ -168,12 +174,13 @@ static void on_pulse(uv_timer_t *timer)
 
 /* ---- set-up ------------------------------------------------------------------------------------------------------ */
 
-static struct gate_config gate_config_of(const struct options *o, const struct holder *me)
+static struct gate_config gate_config_of(const struct passage *p, const struct holder *me)
 {
     static const enum gate_mode modes[] = {[VERB_RUN] = GATE_MODE_MIGRATE,
                                            [VERB_MIGRATE] = GATE_MODE_MIGRATE,
                                            [VERB_WAIT] = GATE_MODE_WAIT,
                                            [VERB_CHECK] = GATE_MODE_CHECK};
+    const struct options *o = p->config->options;
     return (struct gate_config){
         .mode = modes[o->verb],
         .times = times_from_lease(o->lease),
@@ -182,6 +189,7 @@ static struct gate_config gate_config_of(const struct options *o, const struct h
         .migrate_timeout = o->migrate_timeout,
         .stop_grace = o->stop_grace,
         .retry_delay = o->retry_delay,
+        .poll = p->backend->ops->poll,
         .retries = (int)o->retries,
         .max_attempts = (int)o->max_attempts,
         .seed = strtoull(me->nonce + 16, NULL, 16) | 1,
@@ -225,7 +233,11 @@ static int open_backend(struct passage *p, const struct holder *me, struct err *
         .holder = *me,
         .times = times_from_lease(o->lease),
         .connect_timeout = o->connect_timeout,
-        .handlers = {.reply = on_reply, .disconnected = on_disconnected, .woken = on_woken, .connected = on_connected},
+        .handlers = {.reply = on_reply,
+                     .disconnected = on_disconnected,
+                     .woken = on_woken,
+                     .connected = on_connected,
+                     .warned = on_warned},
         .user = p,
     };
     p->backend = backend_open(&config, err);
@@ -289,7 +301,7 @@ int passage_go(const struct passage_config *config, bool *start_despite)
         take_down(p);
         return EXIT_CANNOT_GO_ON;
     }
-    struct gate_config gate_config = gate_config_of(config->options, &me);
+    struct gate_config gate_config = gate_config_of(p, &me);
     struct gate_actions actions;
     log_say(LOG_LEVEL_DEBUG, EVENT_CONNECTING, LOG_NO_FIELDS, "connecting to %s", config->place);
     gate_begin(&p->gate, &gate_config, clock_boot_ms(), &actions);

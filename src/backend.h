@@ -25,6 +25,8 @@ struct backend_handlers {
     void (*woken)(void *user);
     /* A connection stands. `pooled`: there is a pooler in between, so nobody can wake us. */
     void (*connected)(void *user, bool pooled);
+    /* The place works, but somebody should know this about it. */
+    void (*warned)(void *user, const char *text);
 };
 
 /* The strings must live as long as the backend. */
@@ -45,7 +47,7 @@ struct backend_config {
 };
 
 struct mark {
-    uint64_t token; /* one more than the last */
+    uint64_t token; /* look.fence, or one more than the last */
     int attempt;
     bool repeat; /* the token is that of our own running run, whose command is tried again */
 };
@@ -60,6 +62,7 @@ struct ending {
 };
 
 struct backend_ops {
+    int64_t poll; /* ms between the looks of a waiter whom the place should wake */
     /* What is recorded? Asked while the lock is held, it is answered by another connection. */
     void (*look)(struct backend *b, const struct look_ask *ask);
     /* Tries the lock, never waits for it. BUSY: another holds it. */

@@ -322,6 +322,7 @@ static void file_close(struct backend *b)
 }
 
 static const struct backend_ops ops = {
+    .poll = 2000,
     .look = file_look,
     .lock = file_lock,
     .listen = file_listen,

@@ -29,6 +29,7 @@ struct gate_config {
     int64_t migrate_timeout; /* ms that the command may take; 0 = any */
     int64_t stop_grace;      /* ms between the forwarded signal and SIGKILL */
     int64_t retry_delay;     /* ms before the winner repeats a failing command in place */
+    int64_t poll;            /* ms between the looks of a waiter whom somebody should wake */
     int retries;             /* how often it repeats */
     int max_attempts;        /* failures of one target after which nobody tries again; 0 = no limit */
     uint64_t seed;           /* of the jitter; not 0 */

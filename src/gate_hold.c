@@ -178,7 +178,7 @@ void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, con
     }
     if (unended && !own)
         gate_say(g, out, EVENT_TAKEOVER)->token = last->token;
-    gate_mark(g, now, out, last->token + 1, found->attempts + 1);
+    gate_mark(g, now, out, found->fence ? found->fence : last->token + 1, found->attempts + 1);
 }
 
 /* The clerk could not do its part; the lock is kept meanwhile, but not for ever. */

@@ -55,7 +55,7 @@ void gate_look(struct gate *g, int64_t now, struct gate_actions *out, enum gate_
 
 void gate_wait(struct gate *g, int64_t now, struct gate_actions *out)
 {
-    int64_t poll = POLL_MS;
+    int64_t poll = g->config.poll;
     if (!g->listening) {
         poll = g->poll_ms;
         g->poll_ms = min64(g->poll_ms * 3 / 2, POLL_MAX_MS);

@@ -251,6 +251,7 @@ static void postgres_close(struct backend *b)
 }
 
 static const struct backend_ops ops = {
+    .poll = 2000,
     .look = postgres_look,
     .lock = postgres_lock,
     .listen = postgres_listen,

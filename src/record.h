@@ -62,6 +62,7 @@ struct look {
     bool last_is_restarted;   /* the last run's holder was this very container before its restart */
     bool last_is_same_target; /* the last run was for our target */
     bool server_changed;      /* another timeline, or a place that may have forgotten: never trust its silence */
+    uint64_t fence;           /* the token that came with our lock; 0 = a run gets one more than the last run's */
     int failures;             /* failed and lost runs of the target */
     int attempts;             /* the highest attempt number marked for the target */
     int last_failure_status;  /* exit status of the target's latest failed run, -1 = none */

@@ -27,6 +27,7 @@ static struct gate_config draw_config(struct world *world, const struct scenario
         .migrate_timeout = PICK(world, 0, 0, 0, scenario->lease, 2 * scenario->lease),
         .stop_grace = PICK(world, 300, 1000, 8000),
         .retry_delay = PICK(world, 0, 500, 5000),
+        .poll = 2000,
         .retries = (int)PICK(world, 0, 0, 0, 1, 2),
         .max_attempts = (int)PICK(world, 0, 0, 0, 1, 2, 3, 5),
     };

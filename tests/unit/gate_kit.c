@@ -13,6 +13,7 @@ struct bench bench_new(void)
                 .connect_timeout = 60000,
                 .stop_grace = 8000,
                 .retry_delay = 5000,
+                .poll = 2000,
                 .seed = 42,
             },
         .now = BENCH_BEGAN,
