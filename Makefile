@@ -24,19 +24,26 @@ CFLAGS := -std=c17 $(WARNINGS) -fstack-protector-strong -MMD -MP
 
 all: build/lockstep
 
+# ---- libraries built here ---------------------------------------------------------------------------------------------
+# A build's file "dependencies" names its finished prefix. It changes only when the prefix does, so that objects stay.
+# The headers are a system's: the warnings above are not meant for them.
+
+dependencies = $$(cat build/$(1)/dependencies)
+with_headers = -isystem $(call dependencies,$(1))/include
+record_prefix = mkdir -p $(@D); \
+	    $(1) > $@.new && { cmp -s $@.new $@ || cp $@.new $@; }; status=$$?; rm -f $@.new; exit $$status
+
 # ---- the static binary ------------------------------------------------------------------------------------------------
 # musl-gcc of Debian 12 ignores -static-pie, so the start files and the linker's flags are spelt out.
 
 RELEASE_OBJECTS := $(SOURCES:%.c=build/release/%.o)
 STATIC_CC := musl-gcc
-STATIC_LIBRARIES := -lpq -lpgcommon_shlib -lpgport_shlib -lssl -lcrypto -luv -lcjson
+STATIC_LIBRARIES := -lpq -lpgcommon_shlib -lpgport_shlib -lhiredis_ssl -lhiredis -lssl -lcrypto -luv -lcjson
 musl_directory = /usr/lib/$(shell uname -m)-linux-musl
 gcc_file = $(shell $(STATIC_CC) -print-file-name=$(1))
-dependencies = $$(cat build/release/dependencies)
 
 build/release/dependencies: release-needs
-	@mkdir -p $(@D)
-	@docker/deps.sh > $@.new && { cmp -s $@.new $@ || cp $@.new $@; }; status=$$?; rm -f $@.new; exit $$status
+	@$(call record_prefix,docker/deps.sh)
 
 release-needs:
 	@docker/need.sh gcc make musl-tools
@@ -44,30 +51,35 @@ release-needs:
 build/release/%.o: %.c build/release/dependencies
 	@mkdir -p $(@D)
 	$(STATIC_CC) $(CPPFLAGS) $(CFLAGS) -O2 -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
-	    -ffile-prefix-map=$(CURDIR)=. -I$(dependencies)/include -c -o $@ $<
+	    -ffile-prefix-map=$(CURDIR)=. $(call with_headers,release) -c -o $@ $<
 
 link_static = $(STATIC_CC) -static -nostartfiles -s \
 	    -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now,-z,noexecstack,--gc-sections,--build-id=none \
 	    $(musl_directory)/rcrt1.o $(musl_directory)/crti.o $(call gcc_file,crtbeginS.o) \
-	    $^ -L$(dependencies)/lib $(STATIC_LIBRARIES) \
+	    $^ -L$(call dependencies,release)/lib $(STATIC_LIBRARIES) \
 	    $(call gcc_file,crtendS.o) $(musl_directory)/crtn.o -o $@
 
 build/lockstep: $(RELEASE_OBJECTS)
 	$(link_static)
 
 # ---- the sanitizer build ----------------------------------------------------------------------------------------------
+# The system's libraries, but hiredis at the version that the release has, and under the sanitizers as well.
 
 DEBUG_OBJECTS := $(SOURCES:%.c=build/debug/%.o)
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-DEBUG_FLAGS := -g -O1 $(SANITIZERS) -I/usr/include/postgresql
-DEBUG_LIBRARIES := -lpq -lssl -lcrypto -luv -lcjson
+DEBUG_HEADERS := $(call with_headers,debug) -I/usr/include/postgresql
+DEBUG_FLAGS := -g -O1 $(SANITIZERS) $(DEBUG_HEADERS)
+DEBUG_LIBRARIES := -L$(call dependencies,debug)/lib -lpq -lhiredis_ssl -lhiredis -lssl -lcrypto -luv -lcjson
 
 debug: build/debug/lockstep
 
 debug-needs:
 	@docker/need.sh gcc make libc6-dev libpq-dev libssl-dev libuv1-dev libcjson-dev
 
-build/debug/%.o: %.c | debug-needs
+build/debug/dependencies: debug-needs
+	@$(call record_prefix,CC=gcc HOST=$$(uname -m)-linux-gnu EXTRA_CFLAGS="-g $(SANITIZERS)" docker/deps.sh hiredis)
+
+build/debug/%.o: %.c build/debug/dependencies
 	@mkdir -p $(@D)
 	gcc $(CPPFLAGS) $(CFLAGS) $(DEBUG_FLAGS) -c -o $@ $<
 
@@ -80,8 +92,8 @@ UNIT_SOURCES := $(wildcard tests/unit/*.c)
 SIM_SOURCES := $(wildcard tests/sim/*.c) $(wildcard src/gate*.c) src/times.c src/record.c
 
 test-needs: debug-needs
-	@docker/need.sh libcmocka-dev python3-pytest python3-pytest-xdist python3-psycopg2 postgresql pgbouncer iproute2 \
-	    nftables strace util-linux procps
+	@docker/need.sh libcmocka-dev python3-pytest python3-pytest-xdist python3-psycopg2 postgresql pgbouncer redis-server \
+	    redis-sentinel redis-tools python3-redis openssl iproute2 nftables strace util-linux procps debootstrap
 
 test: build/lockstep build/debug/lockstep build/unit build/sim test-needs
 	@$(PYTHON) tests/run.py
@@ -119,10 +131,10 @@ format:
 	@docker/need.sh clang-format
 	clang-format -i $(C_FILES)
 
-lint: debug-needs
+lint: build/debug/dependencies
 	@docker/need.sh clang-format clang-tidy libcmocka-dev
 	clang-format --dry-run -Werror $(C_FILES)
-	printf "%s\n" $(SOURCES) | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=c17 $(CPPFLAGS) -I/usr/include/postgresql
+	printf "%s\n" $(SOURCES) | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=c17 $(CPPFLAGS) $(DEBUG_HEADERS)
 
 clean:
 	rm -rf build

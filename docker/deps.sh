@@ -1,5 +1,6 @@
 #!/bin/bash
-# docker/deps.sh - build the static libraries that lockstep links.
+# docker/deps.sh [LIBRARY...] - build the static libraries that lockstep links:
+# all of them, or only those named, in the order given.
 #
 # Prints the path of a finished prefix (include/, lib/*.a, VERSIONS) on stdout
 # and progress on stderr.  A prefix that exists already is answered at once,
@@ -15,6 +16,8 @@
 #                            (default with DEBIAN_MIRROR: "$DEBIAN_MIRROR-security")
 #   CC, AR, RANLIB, HOST     to cross build; HOST is a GNU triple such as
 #                            aarch64-linux-musl
+#   EXTRA_CFLAGS             more compile flags, such as a sanitizer's (not
+#                            CFLAGS, which make and users export for their own)
 #   JOBS                     parallel compiles (default: all processors)
 
 # shellcheck disable=SC2317 # recipes and the exit trap are called by name
@@ -28,6 +31,7 @@ pins='
 cjson          1.7.18-3.1+deb13u1
 libuv1         1.50.0-2
 openssl        3.5.7-1~deb13u2
+hiredis        1.2.0-6
 postgresql-17  17.11-0+deb13u1
 '
 
@@ -43,17 +47,32 @@ die() { say "error: $*"; exit 1; }
 self=$(readlink -f "$0")
 HOST=${HOST:-$(uname -m)-linux-musl}
 CC=${CC:-musl-gcc} AR=${AR:-ar} RANLIB=${RANLIB:-ranlib}
+EXTRA_CFLAGS=${EXTRA_CFLAGS:-}
 arch=${HOST%%-*}
+
+# A build of named libraries has a slot of its own, so that it can run beside
+# the build of all.
+slot=deps-$arch
+if [ $# -gt 0 ]; then
+	named=
+	for name in "$@"; do
+		pin=$(awk -v name="$name" '$1 == name' <<<"$pins")
+		[ -n "$pin" ] || die "no such library here: $name"
+		named+=$pin$'\n'
+		slot+=-$name
+	done
+	pins=$named
+fi
 
 # The pins are part of this file, so its hash covers versions, flags and
 # recipes, and is known offline.
-key=$({ cat "$self"; printf '%s\n' "$CC" "$HOST"; } | sha256sum | cut -c1-16)
+key=$({ cat "$self"; printf '%s\n' "$CC" "$HOST" "$EXTRA_CFLAGS" "$pins"; } | sha256sum | cut -c1-16)
 cache=${LOCKSTEP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lockstep}
 case $cache in
 /*) ;;
 *) cache=$PWD/$cache ;;
 esac
-prefix=$cache/deps-$arch-$key
+prefix=$cache/$slot-$key
 
 # The prefix appears by one rename when all of it is done, so that it exists
 # is the marker; VERSIONS is the last file written into it.
@@ -63,12 +82,12 @@ answer() { printf '%s\n' "$prefix"; exit 0; }
 # ---- otherwise build, one builder at a time --------------------------------
 
 mkdir -p "$cache"
-exec 9>"$cache/deps-$arch.lock"
+exec 9>"$cache/$slot.lock"
 flock -n 9 || { say "waiting for another build of the dependencies"; flock 9; }
 [ ! -f "$prefix/VERSIONS" ] || answer
 
-work=$cache/deps-$arch.tmp # ours alone while the lock is held
-log=$cache/deps-$arch.log
+work=$cache/$slot.tmp # ours alone while the lock is held
+log=$cache/$slot.log
 finish() {
 	local code=$?
 	trap - EXIT
@@ -210,6 +229,8 @@ jobs=${JOBS:-$(nproc)}
 # so that --gc-sections drops what lockstep does not call.
 cflags=(-O2 -fPIE -ffunction-sections -fdata-sections -fstack-protector-strong)
 read -ra cc <<<"$CC" # CC may hold a word more, such as ccache
+read -ra extra <<<"$EXTRA_CFLAGS"
+cflags+=("${extra[@]}")
 
 build_cjson() {
 	"${cc[@]}" "${cflags[@]}" "-ffile-prefix-map=$PWD=cjson" -c cJSON.c
@@ -272,6 +293,19 @@ build_openssl() {
 	cp libcrypto.a libssl.a "$out/lib/"
 	mkdir "$out/include/openssl"
 	cp include/openssl/*.h "$out/include/openssl/"
+}
+
+# Its Makefile knows no way to leave out -fPIC and the shared libraries.
+# sockcompat.c, the one file left out, is for Windows.  The TLS part needs
+# OpenSSL's headers: those built above, or when hiredis alone is named, those
+# that the compiler finds by itself.
+build_hiredis() {
+	"${cc[@]}" "${cflags[@]}" "-ffile-prefix-map=$PWD=hiredis" -std=c99 -D_FILE_OFFSET_BITS=64 \
+		"-I$out/include" -c {alloc,async,hiredis,net,read,sds,ssl}.c
+	"$AR" rcs "$out/lib/libhiredis.a" {alloc,async,hiredis,net,read,sds}.o
+	"$AR" rcs "$out/lib/libhiredis_ssl.a" ssl.o
+	install -D -m 644 -t "$out/include/hiredis" {alloc,async,hiredis,hiredis_ssl,read,sds}.h
+	install -D -m 644 -t "$out/include/hiredis/adapters" adapters/libuv.h
 }
 
 # libpq alone.  Configure's link tests must find our OpenSSL; -static lets

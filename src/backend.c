@@ -2,6 +2,8 @@
 
 #include "file.h"
 #include "postgres.h"
+#include "redis.h"
+#include "redis_url.h"
 #include "url.h"
 
 #include <stdio.h>
@@ -26,14 +28,26 @@ static int check_file(const char *url, const char *what, char *shown, size_t cap
     return 0;
 }
 
+static int check_redis(const char *url, const char *what, char *shown, size_t capacity, struct err *err)
+{
+    struct redis_url parsed;
+    if (redis_url_parse(&parsed, url, what, err) != 0)
+        return -1;
+    redis_url_show(&parsed, shown, capacity);
+    redis_url_free(&parsed);
+    return 0;
+}
+
 int backend_check_url(const char *url, const char *what, char *shown, size_t capacity, struct err *err)
 {
     if (is_file(url))
         return check_file(url, what, shown, capacity, err);
+    if (redis_url_is(url))
+        return check_redis(url, what, shown, capacity, err);
     if (!url_has_scheme(url, "postgres") && !url_has_scheme(url, "postgresql"))
         return err_set(err, ERR_USAGE,
-                       "%s names no place to meet that lockstep knows; known are postgres://..., and "
-                       "file:/DIRECTORY",
+                       "%s names no place to meet that lockstep knows; known are postgres://..., redis://... (rediss, "
+                       "redis+unix, redis+sentinel), and file:/DIRECTORY",
                        what);
     struct url parsed;
     if (url_parse(&parsed, url, what, err) != 0)
@@ -45,7 +59,19 @@ int backend_check_url(const char *url, const char *what, char *shown, size_t cap
 
 struct backend *backend_open(const struct backend_config *config, struct err *err)
 {
-    return is_file(config->url) ? file_open(config, err) : postgres_open(config, err);
+    if (is_file(config->url))
+        return file_open(config, err);
+    return redis_url_is(config->url) ? redis_open(config, err) : postgres_open(config, err);
+}
+
+enum op_result backend_result(const struct err *err)
+{
+    static const enum op_result results[] = {
+        [ERR_UNAVAILABLE] = OP_UNAVAILABLE, [ERR_CROWDED] = OP_CROWDED,
+        [ERR_REFUSED] = OP_REFUSED,         [ERR_LOST] = OP_LOST,
+        [ERR_SYSTEM] = OP_REFUSED,          [ERR_USAGE] = OP_REFUSED,
+    };
+    return results[err->code];
 }
 
 char *backend_ddl(const char *schema)

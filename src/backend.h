@@ -39,6 +39,7 @@ struct backend_config {
     const char *database; /* Postgres: name of the database that the command migrates, "" = that of the URL */
     const char *command;  /* the migration command for the record, secrets masked */
     const char *version;  /* of lockstep */
+    bool allow_eviction;  /* Redis: also one that may evict any key */
     struct holder holder;
     struct times times;
     int64_t connect_timeout; /* ms */
@@ -106,6 +107,9 @@ int backend_check_url(const char *url, const char *what, char *shown, size_t cap
 /* Opens the place that config->url names; nothing is connected before the first op. The only place in the source that
  * knows which kinds there are. Returns NULL with `err` set (ERR_REFUSED: not a directory we can use, …). */
 struct backend *backend_open(const struct backend_config *config, struct err *err);
+
+/* The result of an op that `err` stands for. */
+enum op_result backend_result(const struct err *err);
 
 /* The DDL of the record tables in the Postgres schema `schema`, for a DBA to apply beforehand. The caller frees it.
  * NULL if memory is out. */

@@ -70,48 +70,67 @@ static void remember(struct mask *mask, const char *secret, size_t length)
         mask->secrets[mask->count++] = copy;
 }
 
-/* The password where url.c finds it: in the URL's authority, whatever characters it has. */
-static bool find_learned_password(const char *text, const char **from, const char **to)
+/* Whether the parameter is a password by its decoded name, as sentinel_password is. */
+static bool is_password(struct url_span name)
 {
-    const char *authority = strstr(text, "://"), *at = NULL;
-    if (!authority)
+    char decoded[64];
+    size_t length = (size_t)(name.to - name.from), wanted = strlen("password");
+    if (length > sizeof decoded)
         return false;
-    authority += 3;
-    const char *end = authority + strcspn(authority, "/?");
-    for (const char *c = authority; c < end; c++)
-        if (*c == '@')
-            at = c;
-    const char *colon = at ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
-    if (!colon || colon + 1 == at)
-        return false;
-    *from = colon + 1;
-    *to = at;
-    return true;
+    length = url_decode(name.from, name.to, decoded);
+    return length >= wanted && strncasecmp(decoded + length - wanted, "password", wanted) == 0;
+}
+
+/* The passwords of one text. */
+struct found {
+    struct url_span passwords[MASK_SECRETS_MAX];
+    int count;
+};
+
+static void add(struct found *found, const char *from, const char *to)
+{
+    if (from < to && found->count < MASK_SECRETS_MAX)
+        found->passwords[found->count++] = (struct url_span){from, to};
+}
+
+/* First where those who read the URL find them, whatever characters they have; then where they seem to be. */
+static void find_passwords(const char *text, struct found *found)
+{
+    const char *from, *to;
+    if (strstr(text, "://")) {
+        struct url_parts parts;
+        struct url_parameter parameter;
+        url_split(&parts, text);
+        add(found, parts.password.from, parts.password.to);
+        while (url_next_parameter(&parts.query, &parameter))
+            if (is_password(parameter.name))
+                add(found, parameter.value.from, parameter.value.to);
+    }
+    for (const char *c = text; find_url_password(c, &from, &to); c = to)
+        add(found, from, to);
+    for (const char *c = text; find_named_password(c, &from, &to); c = to)
+        add(found, from, to);
 }
 
 void mask_learn(struct mask *mask, const char *url)
 {
-    const char *from, *to;
-    bool (*const finders[])(const char *, const char **, const char **) = {find_learned_password, find_url_password,
-                                                                           find_named_password};
-    for (size_t i = 0; i < sizeof finders / sizeof finders[0]; i++) {
-        if (!finders[i](url, &from, &to))
+    struct found found = {.count = 0};
+    find_passwords(url, &found);
+    char *open = strdup(url), *decoded = malloc(strlen(url) + 1);
+    for (int i = 0; open && i < found.count; i++) /* one password may stand in two places, which does not open it */
+        memset(open + (found.passwords[i].from - url), '\n', (size_t)(found.passwords[i].to - found.passwords[i].from));
+    for (int i = 0; open && decoded && i < found.count; i++) {
+        const char *from = found.passwords[i].from, *to = found.passwords[i].to;
+        size_t length = (size_t)(to - from), decoded_length = url_decode(from, to, decoded);
+        decoded[decoded_length] = '\0';
+        if (strstr(open, decoded))
             continue;
-        size_t length = (size_t)(to - from);
-        char *decoded = malloc(length + 1), *open = malloc(strlen(url) + 1);
-        if (decoded && open) {
-            size_t decoded_length = url_decode(from, to, decoded);
-            decoded[decoded_length] = '\0';
-            snprintf(open, strlen(url) + 1, "%.*s%s", (int)(from - url), url, to);
-            if (!strstr(open, decoded)) {
-                remember(mask, from, length);
-                if (decoded_length != length)
-                    remember(mask, decoded, decoded_length);
-            }
-        }
-        free(decoded);
-        free(open);
+        remember(mask, from, length);
+        if (decoded_length != length)
+            remember(mask, decoded, decoded_length);
     }
+    free(open);
+    free(decoded);
 }
 
 static const char *known_secret_at(const struct mask *mask, const char *text)

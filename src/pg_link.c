@@ -3,19 +3,13 @@
 #include "later.h"
 #include "pg_error.h"
 #include "pg_resolve.h"
+#include "watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum link_state { LINK_CLOSED, LINK_RESOLVING, LINK_CONNECTING, LINK_IDLE, LINK_RUNNING };
-
-/* A handle on the loop is freed by the loop, later than the link that it watched for. */
-struct watch {
-    uv_poll_t poll;
-    int fd;
-    struct pg_link *link; /* NULL once it is closing */
-};
 
 struct pg_link {
     struct pg_link_config config;
@@ -33,9 +27,10 @@ struct pg_link {
     struct err failure;
     char sqlstate[6];
     bool failed;
+    bool *gone; /* set by a drop while a callback is on the stack */
 };
 
-static void on_ready(uv_poll_t *poll, int status, int events);
+static void on_ready(void *user, int events);
 
 struct pg_link *pg_link_new(const struct pg_link_config *config)
 {
@@ -55,42 +50,28 @@ bool pg_link_busy(const struct pg_link *link)
     return link->done != NULL;
 }
 
-static void on_watch_closed(uv_handle_t *handle)
-{
-    free(handle->data);
-}
-
 static void unwatch(struct pg_link *link)
 {
-    if (!link->watch)
-        return;
-    link->watch->link = NULL;
-    uv_close((uv_handle_t *)&link->watch->poll, on_watch_closed);
+    watch_free(link->watch);
     link->watch = NULL;
 }
 
 /* Waits for `events` on the connection's socket, which libpq may have replaced by another since the last call. */
-static int watch(struct pg_link *link, int events)
+static int wait_for(struct pg_link *link, int events)
 {
     int fd = PQsocket(link->conn);
-    if (link->watch && link->watch->fd != fd)
+    if (link->watch && watch_fd(link->watch) != fd)
         unwatch(link);
-    if (!link->watch) {
-        link->watch = calloc(1, sizeof *link->watch);
-        if (!link->watch || fd < 0 || uv_poll_init(link->config.loop, &link->watch->poll, fd) != 0) {
-            free(link->watch);
-            link->watch = NULL;
-            return -1;
-        }
-        link->watch->fd = fd;
-        link->watch->link = link;
-        link->watch->poll.data = link->watch;
-    }
-    return uv_poll_start(&link->watch->poll, events, on_ready);
+    if (!link->watch)
+        link->watch = watch_new(link->config.loop, fd, on_ready, link);
+    return link->watch ? watch_for(link->watch, events) : -1;
 }
 
 void pg_link_drop(struct pg_link *link)
 {
+    if (link->gone)
+        *link->gone = true;
+    link->gone = NULL;
     if (link->state == LINK_CONNECTING)
         link->silences++;
     if (link->resolve)
@@ -190,7 +171,7 @@ static void send_statement(struct pg_link *link)
     else
         sent = PQsendQuery(link->conn, link->sql);
     int unsent = sent ? PQflush(link->conn) : -1;
-    if (unsent < 0 || watch(link, unsent ? UV_READABLE | UV_WRITABLE : UV_READABLE) != 0)
+    if (unsent < 0 || wait_for(link, unsent ? UV_READABLE | UV_WRITABLE : UV_READABLE) != 0)
         link->later = later_call(link->config.loop, 0, on_broken_later, link);
 }
 
@@ -240,7 +221,7 @@ static void on_connected(struct pg_link *link)
     PQsetnonblocking(link->conn, 1);
     link->silences = 0;
     link->state = LINK_IDLE;
-    if (watch(link, UV_READABLE) != 0) {
+    if (wait_for(link, UV_READABLE) != 0) {
         broke_with_conn_error(link);
         return;
     }
@@ -251,22 +232,19 @@ static void poll_connect(struct pg_link *link)
 {
     /* libpq may close this socket and open another of the same number: the loop must not know the old one then. */
     if (link->watch)
-        uv_poll_stop(&link->watch->poll);
+        watch_for(link->watch, 0);
     PostgresPollingStatusType status = PQconnectPoll(link->conn);
     if (status == PGRES_POLLING_OK)
         on_connected(link);
     else if (status == PGRES_POLLING_FAILED)
         broke_with_conn_error(link);
-    else if (watch(link, status == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE) != 0)
+    else if (wait_for(link, status == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE) != 0)
         broke_with_conn_error(link);
 }
 
-static void on_ready(uv_poll_t *poll, int status, int events)
+static void on_ready(void *user, int events)
 {
-    struct pg_link *link = ((struct watch *)poll->data)->link;
-    if (!link)
-        return;
-    (void)status; /* an error shows in libpq's next read, with words */
+    struct pg_link *link = user;
     if (link->state == LINK_CONNECTING) {
         poll_connect(link);
         return;
@@ -278,22 +256,26 @@ static void on_ready(uv_poll_t *poll, int status, int events)
             return;
         }
         if (unsent == 0)
-            watch(link, UV_READABLE);
+            wait_for(link, UV_READABLE);
     }
-    if ((events & UV_READABLE) == 0 && status >= 0)
+    if ((events & UV_READABLE) == 0)
         return;
     if (!PQconsumeInput(link->conn) && PQstatus(link->conn) == CONNECTION_BAD && link->state == LINK_IDLE) {
         broke_with_conn_error(link);
         return;
     }
-    const struct watch *still = poll->data;
     if (link->state == LINK_IDLE) {
         read_notifications(link);
         return;
     }
+    bool gone = false;
+    link->gone = &gone;
     read_statement(link);
+    if (gone)
+        return;
+    link->gone = NULL;
     /* A notification may have come in the same packet as the end of a statement. */
-    if (still->link && link->state == LINK_IDLE && link->conn)
+    if (link->state == LINK_IDLE && link->conn)
         read_notifications(link);
 }
 
@@ -341,7 +323,7 @@ static void connect_to(struct pg_link *link, const char *hosts, const char *addr
         PQsetNoticeReceiver(link->conn, ignore_notice, NULL);
     if (link->conn) /* verbose messages have the SQLSTATE, also of a failed connect */
         PQsetErrorVerbosity(link->conn, PQERRORS_VERBOSE);
-    if (PQstatus(link->conn) == CONNECTION_BAD || watch(link, UV_WRITABLE) != 0)
+    if (PQstatus(link->conn) == CONNECTION_BAD || wait_for(link, UV_WRITABLE) != 0)
         link->later = later_call(link->config.loop, 0, on_broken_later, link);
 }
 

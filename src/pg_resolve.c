@@ -1,8 +1,8 @@
 #include "pg_resolve.h"
 
 #include "later.h"
+#include "resolve.h"
 
-#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +11,10 @@
 #define LIST_CAPACITY 4096
 
 struct pg_resolve {
-    uv_getaddrinfo_t request;
-    bool looking_up;
+    struct resolve *resolve;
     struct later *later;
     uv_loop_t *loop;
-    pg_resolved *done; /* NULL = cancelled */
+    pg_resolved *done;
     void *user;
     const char *host_list, *port_list; /* what is still to be resolved */
     unsigned first;                    /* which of the addresses to begin with, modulo their count */
@@ -52,13 +51,6 @@ static void take(const char **list, char *item, size_t capacity)
         *list = (*list)[length] ? *list + length + 1 : NULL;
 }
 
-static bool needs_lookup(const char *host)
-{
-    unsigned char address[16];
-    return host[0] && host[0] != '/' && host[0] != '@' && inet_pton(AF_INET, host, address) != 1 &&
-           inet_pton(AF_INET6, host, address) != 1;
-}
-
 /* Moves the first `items` of a list to its end. */
 static void rotate(char *list, unsigned items)
 {
@@ -87,25 +79,14 @@ static void deliver(void *user)
     free(r);
 }
 
-static void on_addresses(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+static void on_addresses(void *user, const char *const addresses[], int count, const struct err *err)
 {
-    struct pg_resolve *r = request->data;
-    if (!r->done) {
-        uv_freeaddrinfo(found);
-        free(r);
-        return;
-    }
-    if (status != 0)
-        err_set(&r->failure, ERR_UNAVAILABLE, "could not resolve the host name \"%s\": %s", r->host,
-                uv_strerror(status));
-    for (struct addrinfo *ai = status == 0 ? found : NULL; ai; ai = ai->ai_next) {
-        char address[INET6_ADDRSTRLEN];
-        const void *raw = ai->ai_family == AF_INET ? (const void *)&((struct sockaddr_in *)ai->ai_addr)->sin_addr
-                                                   : (const void *)&((struct sockaddr_in6 *)ai->ai_addr)->sin6_addr;
-        if (inet_ntop(ai->ai_family, raw, address, sizeof address))
-            add_address(r, address);
-    }
-    uv_freeaddrinfo(found);
+    struct pg_resolve *r = user;
+    r->resolve = NULL;
+    if (err)
+        r->failure = *err;
+    for (int i = 0; i < count; i++)
+        add_address(r, addresses[i]);
     if (!look_up_next(r))
         deliver(r);
 }
@@ -117,13 +98,11 @@ static bool look_up_next(struct pg_resolve *r)
         take(&r->host_list, r->host, sizeof r->host);
         if (r->port_list) /* a single one is for all hosts */
             take(&r->port_list, r->port, sizeof r->port);
-        if (needs_lookup(r->host)) {
-            struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-            int failed = uv_getaddrinfo(r->loop, &r->request, on_addresses, r->host, NULL, &hints);
-            r->looking_up = failed == 0;
-            if (r->looking_up)
+        if (resolve_needed(r->host)) {
+            r->resolve = resolve_start(r->loop, r->host, on_addresses, r);
+            if (r->resolve)
                 return true;
-            err_set(&r->failure, ERR_UNAVAILABLE, "could not resolve \"%s\": %s", r->host, uv_strerror(failed));
+            err_set(&r->failure, ERR_SYSTEM, "out of memory");
         } else {
             add_address(r, r->host[0] == '/' || r->host[0] == '@' ? "" : r->host);
         }
@@ -134,7 +113,7 @@ static bool look_up_next(struct pg_resolve *r)
 bool pg_resolve_needed(const struct url *url)
 {
     const char *host = url_or_default(url, "host");
-    return !url_get(url, "hostaddr") && host && (strchr(host, ',') || needs_lookup(host));
+    return !url_get(url, "hostaddr") && host && (strchr(host, ',') || resolve_needed(host));
 }
 
 struct pg_resolve *pg_resolve_start(uv_loop_t *loop, const struct url *url, unsigned first, pg_resolved *done,
@@ -146,7 +125,6 @@ struct pg_resolve *pg_resolve_start(uv_loop_t *loop, const struct url *url, unsi
     r->loop = loop;
     r->done = done;
     r->user = user;
-    r->request.data = r;
     r->first = first;
     r->host_list = url_or_default(url, "host");
     r->port_list = url_or_default(url, "port");
@@ -157,11 +135,7 @@ struct pg_resolve *pg_resolve_start(uv_loop_t *loop, const struct url *url, unsi
 
 void pg_resolve_cancel(struct pg_resolve *r)
 {
-    r->done = NULL;
-    if (r->looking_up) {
-        uv_cancel((uv_req_t *)&r->request); /* the callback still comes, and frees */
-        return;
-    }
+    resolve_cancel(r->resolve);
     later_cancel(r->later);
     free(r);
 }

@@ -1,5 +1,4 @@
-/* Names of database hosts to addresses, on the loop's thread pool: libpq's own getaddrinfo would block the loop, and a
- * heartbeat with it, for as long as a slow DNS takes. */
+/* The database hosts of a URL, a list of names perhaps, to the lists of addresses that libpq takes. */
 #ifndef LOCKSTEP_PG_RESOLVE_H
 #define LOCKSTEP_PG_RESOLVE_H
 

@@ -15,12 +15,7 @@ void postgres_reply(struct postgres *p, enum op op, enum op_result result, const
 
 void postgres_reply_error(struct postgres *p, enum op op, const struct err *err)
 {
-    static const enum op_result results[] = {
-        [ERR_UNAVAILABLE] = OP_UNAVAILABLE, [ERR_CROWDED] = OP_CROWDED,
-        [ERR_REFUSED] = OP_REFUSED,         [ERR_LOST] = OP_LOST,
-        [ERR_SYSTEM] = OP_REFUSED,          [ERR_USAGE] = OP_REFUSED,
-    };
-    postgres_reply(p, op, results[err->code], NULL, err);
+    postgres_reply(p, op, backend_result(err), NULL, err);
 }
 
 /* The remedy for a missing permission, with the names in place. */

@@ -8,11 +8,8 @@
 
 /* A parse in progress: values are written one after the other into url->storage, none is longer than in the text. */
 struct parser {
+    struct url_reader reader;
     struct url *url;
-    const char *what;
-    char *next;
-    bool has_null; /* %00, which would cut a value short */
-    struct err *err;
 };
 
 bool url_has_scheme(const char *text, const char *scheme)
@@ -45,15 +42,122 @@ size_t url_decode(const char *from, const char *to, char *out)
     return length;
 }
 
-/* Decodes [from, to) into storage. */
-static char *decode(struct parser *p, const char *from, const char *to)
+void url_split(struct url_parts *parts, const char *text)
 {
-    char *value = p->next;
-    size_t length = url_decode(from, to, value);
-    p->has_null = p->has_null || memchr(value, '\0', length);
+    const char *authority = strstr(text, "://") + 3, *at = NULL;
+    const char *path = authority + strcspn(authority, "/?"), *end = path + strlen(path);
+    const char *mark = memchr(path, '?', (size_t)(end - path));
+    *parts = (struct url_parts){
+        .hosts = {authority, path},
+        .path = {path, mark ? mark : end},
+        .query = {mark ? mark + 1 : end, end},
+    };
+    for (const char *c = authority; c < path; c++)
+        if (*c == '@')
+            at = c;
+    if (!at)
+        return;
+    const char *colon = memchr(authority, ':', (size_t)(at - authority));
+    parts->hosts.from = at + 1;
+    parts->user = (struct url_span){authority, colon ? colon : at};
+    if (colon)
+        parts->password = (struct url_span){colon + 1, at};
+}
+
+bool url_next(struct url_span *rest, char separator, struct url_span *item)
+{
+    if (!rest->from)
+        return false;
+    const char *end = memchr(rest->from, separator, (size_t)(rest->to - rest->from));
+    *item = (struct url_span){rest->from, end ? end : rest->to};
+    rest->from = end ? end + 1 : NULL;
+    return true;
+}
+
+bool url_next_parameter(struct url_span *query, struct url_parameter *parameter)
+{
+    struct url_span pair;
+    while (url_next(query, '&', &pair)) {
+        if (pair.from == pair.to)
+            continue;
+        const char *equals = memchr(pair.from, '=', (size_t)(pair.to - pair.from));
+        *parameter = (struct url_parameter){.name = {pair.from, equals ? equals : pair.to}};
+        if (equals)
+            parameter->value = (struct url_span){equals + 1, pair.to};
+        return true;
+    }
+    return false;
+}
+
+char *url_value(struct url_reader *reader, struct url_span span)
+{
+    char *value = reader->next;
+    size_t length = url_decode(span.from, span.to, value);
+    reader->has_null = reader->has_null || memchr(value, '\0', length);
     value[length] = '\0';
-    p->next += length + 1;
+    reader->next += length + 1;
     return value;
+}
+
+int url_check_at(const struct url_reader *reader)
+{
+    const struct url_span *path = &reader->parts.path;
+    if (!memchr(path->from, '@', (size_t)(path->to - path->from)))
+        return 0;
+    return err_set(reader->err, ERR_USAGE,
+                   "%s has an @ behind its first / or ?; in a password those must be written as %%2F and %%3F",
+                   reader->what);
+}
+
+/* A port may be empty: that stands for the default, 0. */
+static bool read_port(const char *from, const char *to, int *port)
+{
+    *port = 0;
+    for (const char *c = from; c < to; c++) {
+        if (*c < '0' || *c > '9' || to - from > 5)
+            return false;
+        *port = 10 * *port + (*c - '0');
+    }
+    return from == to || (*port >= 1 && *port <= 65535);
+}
+
+int url_read_host(const struct url_reader *reader, struct url_span item, struct url_host *host)
+{
+    const char *colon = memchr(item.from, ':', (size_t)(item.to - item.from));
+    *host = (struct url_host){.name = {item.from, colon ? colon : item.to}};
+    if (item.from < item.to && *item.from == '[') {
+        const char *bracket = memchr(item.from, ']', (size_t)(item.to - item.from));
+        if (!bracket)
+            return err_set(reader->err, ERR_USAGE, "%s has an IPv6 address without its closing bracket", reader->what);
+        if (bracket + 1 < item.to && bracket[1] != ':')
+            return err_set(reader->err, ERR_USAGE, "%s has something behind the bracket of an IPv6 address",
+                           reader->what);
+        colon = bracket + 1 < item.to ? bracket + 1 : NULL;
+        host->name = (struct url_span){item.from + 1, bracket};
+    }
+    if (!read_port(colon ? colon + 1 : item.to, item.to, &host->port))
+        return err_set(reader->err, ERR_USAGE,
+                       "%s has a port that is not a number from 1 to 65535; in a password / ? # @ : %% must be written "
+                       "as %%2F %%3F %%23 %%40 %%3A %%25",
+                       reader->what);
+    return 0;
+}
+
+int url_check_parameter(const struct url_reader *reader, const struct url_parameter *parameter, const char *name,
+                        bool known, const char *known_ones)
+{
+    const char *what = reader->what;
+    if (!parameter->value.from)
+        return err_set(reader->err, ERR_USAGE, "%s has a parameter without a value", what);
+    if (known)
+        return 0;
+    if (strchr(parameter->name.from, '@')) /* perhaps a raw ? in the password: say nothing of it */
+        return err_set(reader->err, ERR_USAGE, "%s has an unknown parameter; in a password ? must be written as %%3F",
+                       what);
+    if (strstr(reader->parts.query.from, "password=")) /* then this may be a part of it */
+        return err_set(reader->err, ERR_USAGE, "%s has an unknown parameter; in a password & must be %%26", what);
+    return err_set(reader->err, ERR_USAGE, "%s has the unknown parameter \"%.64s\"; known are %s", what, name,
+                   known_ones);
 }
 
 static int add(struct parser *p, const char *keyword, const char *value)
@@ -66,102 +170,46 @@ static int add(struct parser *p, const char *keyword, const char *value)
         }
     }
     if (url->count == URL_OPTIONS_MAX)
-        return err_set(p->err, ERR_USAGE, "%s has too many parameters", p->what);
+        return err_set(p->reader.err, ERR_USAGE, "%s has too many parameters", p->reader.what);
     url->keywords[url->count] = keyword;
     url->values[url->count++] = value;
     return 0;
 }
 
-/* An empty one is right too: it stands for the default. */
-static bool is_port(const char *from, const char *to)
-{
-    long port = 0;
-    for (const char *c = from; c < to; c++) {
-        if (*c < '0' || *c > '9' || to - from > 5)
-            return false;
-        port = 10 * port + (*c - '0');
-    }
-    return from == to || (port >= 1 && port <= 65535);
-}
-
-/* The parts of one host[:port] or [ipv6][:port]. */
-struct host {
-    const char *from, *to, *port; /* port up to the end of the item; empty if there is none */
-};
-
-static int split_host(const struct parser *p, const char *from, const char *to, struct host *host)
-{
-    *host = (struct host){.from = from, .to = to, .port = to};
-    const char *colon = memchr(from, ':', (size_t)(to - from));
-    if (from < to && *from == '[') {
-        const char *bracket = memchr(from, ']', (size_t)(to - from));
-        if (!bracket)
-            return err_set(p->err, ERR_USAGE, "%s has an IPv6 address without its closing bracket", p->what);
-        if (bracket + 1 < to && bracket[1] != ':')
-            return err_set(p->err, ERR_USAGE, "%s has something behind the bracket of an IPv6 address", p->what);
-        colon = bracket + 1 < to ? bracket + 1 : NULL;
-        *host = (struct host){.from = from + 1, .to = bracket, .port = to};
-    } else if (colon) {
-        host->to = colon;
-    }
-    if (colon)
-        host->port = colon + 1;
-    if (!is_port(host->port, to))
-        return err_set(
-            p->err, ERR_USAGE,
-            "%s has a port that is not a number from 1 to 65535; in a password / ? # @ : %% must be written as "
-            "%%2F %%3F %%23 %%40 %%3A %%25",
-            p->what);
-    return 0;
-}
-
 static int add_list(struct parser *p, const char *keyword, const char *list)
 {
-    char *value = strcpy(p->next, list);
-    p->next += strlen(list) + 1;
+    char *value = strcpy(p->reader.next, list);
+    p->reader.next += strlen(list) + 1;
     return add(p, keyword, value);
 }
 
 /* Hosts separated by commas, to libpq's parallel lists "host" and "port". */
-static int parse_hosts(struct parser *p, const char *from, const char *to)
+static int parse_hosts(struct parser *p)
 {
     char hosts[1024] = "", ports[1024] = "";
-    bool any_port = false, first = true;
-    if ((size_t)(to - from) >= sizeof hosts)
-        return err_set(p->err, ERR_USAGE, "%s has too long a list of hosts", p->what);
-    while (from <= to) {
-        const char *end = memchr(from, ',', (size_t)(to - from));
-        end = end ? end : to;
-        struct host host;
-        if (split_host(p, from, end, &host) != 0)
+    struct url_span rest = p->reader.parts.hosts, item;
+    bool any_port = false;
+    if ((size_t)(rest.to - rest.from) >= sizeof hosts)
+        return err_set(p->reader.err, ERR_USAGE, "%s has too long a list of hosts", p->reader.what);
+    for (bool first = true; url_next(&rest, ',', &item); first = false) {
+        struct url_host host;
+        if (url_read_host(&p->reader, item, &host) != 0)
             return -1;
+        char port[8] = "";
+        if (host.port)
+            snprintf(port, sizeof port, "%d", host.port);
         size_t used = strlen(hosts), used_ports = strlen(ports);
-        snprintf(hosts + used, sizeof hosts - used, "%s%s", first ? "" : ",", decode(p, host.from, host.to));
-        snprintf(ports + used_ports, sizeof ports - used_ports, "%s%.*s", first ? "" : ",", (int)(end - host.port),
-                 host.port);
-        any_port = any_port || host.port < end;
-        from = end + 1;
-        first = false;
+        snprintf(hosts + used, sizeof hosts - used, "%s%s", first ? "" : ",", url_value(&p->reader, host.name));
+        snprintf(ports + used_ports, sizeof ports - used_ports, "%s%s", first ? "" : ",", port);
+        any_port = any_port || host.port;
     }
     return (hosts[0] && add_list(p, "host", hosts) != 0) || (any_port && add_list(p, "port", ports) != 0) ? -1 : 0;
 }
 
-static int parse_authority(struct parser *p, const char *from, const char *to)
+/* The value of an empty piece is the default, so there is none to add. */
+static int add_piece(struct parser *p, const char *keyword, struct url_span piece)
 {
-    const char *at = NULL; /* the last one: an @ in the password is common, in a host impossible */
-    for (const char *c = from; c < to; c++)
-        if (*c == '@')
-            at = c;
-    if (at) {
-        const char *colon = memchr(from, ':', (size_t)(at - from));
-        const char *user_end = colon ? colon : at;
-        if (user_end > from && add(p, "user", decode(p, from, user_end)) != 0)
-            return -1;
-        if (colon && colon + 1 < at && add(p, "password", decode(p, colon + 1, at)) != 0)
-            return -1;
-        from = at + 1;
-    }
-    return parse_hosts(p, from, to);
+    return piece.from < piece.to ? add(p, keyword, url_value(&p->reader, piece)) : 0;
 }
 
 /* The option of the linked libpq that `name` is; NULL if there is none. */
@@ -176,52 +224,30 @@ static const PQconninfoOption *known_option(const char *name)
     return NULL;
 }
 
-static int parse_parameters(struct parser *p, const char *parameters)
+static int parse_parameters(struct parser *p)
 {
-    const char *from = parameters;
-    while (*from) {
-        const char *end = from + strcspn(from, "&");
-        const char *equals = memchr(from, '=', (size_t)(end - from));
-        if (end > from) {
-            const char *name = decode(p, from, equals ? equals : end);
-            const PQconninfoOption *option = known_option(name);
-            if (!equals)
-                return err_set(p->err, ERR_USAGE, "%s has a parameter without a value", p->what);
-            if (!option && strchr(from, '@')) /* perhaps a raw ? in the password: say nothing of it */
-                return err_set(p->err, ERR_USAGE,
-                               "%s has an unknown parameter; in a password ? must be written as %%3F", p->what);
-            if (!option)
-                return strstr(parameters, "password=") /* then this may be a part of it */
-                           ? err_set(p->err, ERR_USAGE, "%s has an unknown parameter; in a password & must be %%26",
-                                     p->what)
-                           : err_set(p->err, ERR_USAGE,
-                                     "%s has the unknown parameter \"%.64s\"; known are libpq's, such as sslmode",
-                                     p->what, name);
-            if (add(p, option->keyword, decode(p, equals + 1, end)) != 0)
-                return -1;
-        }
-        from = *end ? end + 1 : end;
+    struct url_span rest = p->reader.parts.query;
+    struct url_parameter parameter;
+    while (url_next_parameter(&rest, &parameter)) {
+        const char *name = url_value(&p->reader, parameter.name);
+        const PQconninfoOption *option = known_option(name);
+        if (url_check_parameter(&p->reader, &parameter, name, option, "libpq's, such as sslmode") != 0 ||
+            add(p, option->keyword, url_value(&p->reader, parameter.value)) != 0)
+            return -1;
     }
     return 0;
 }
 
 static int parse(struct parser *p, const char *text)
 {
-    const char *authority = strstr(text, "://") + 3;
-    const char *authority_end = authority + strcspn(authority, "/?");
-    const char *query = strchr(authority_end, '?');
-    const char *path_end = query ? query : authority_end + strlen(authority_end);
-    if (memchr(authority_end, '@', (size_t)(path_end - authority_end)))
-        return err_set(p->err, ERR_USAGE,
-                       "%s has an @ behind its first / or ?; in a password those must be written as "
-                       "%%2F and %%3F",
-                       p->what);
-    if (parse_authority(p, authority, authority_end) != 0)
-        return -1;
-    if (*authority_end == '/' && authority_end + 1 < path_end &&
-        add(p, "dbname", decode(p, authority_end + 1, path_end)) != 0)
-        return -1;
-    return query ? parse_parameters(p, query + 1) : 0;
+    struct url_parts *parts = &p->reader.parts;
+    url_split(parts, text);
+    struct url_span database = parts->path;
+    database.from += database.from < database.to; /* its slash */
+    bool done = url_check_at(&p->reader) == 0 && add_piece(p, "user", parts->user) == 0 &&
+                add_piece(p, "password", parts->password) == 0 && parse_hosts(p) == 0 &&
+                add_piece(p, "dbname", database) == 0 && parse_parameters(p) == 0;
+    return done ? 0 : -1;
 }
 
 int url_parse(struct url *url, const char *text, const char *what, struct err *err)
@@ -232,9 +258,9 @@ int url_parse(struct url *url, const char *text, const char *what, struct err *e
     url->storage = malloc(4 * strlen(text) + 64); /* hosts are decoded and then joined: each byte at most twice */
     if (!url->storage)
         return err_set(err, ERR_SYSTEM, "out of memory");
-    struct parser parser = {.url = url, .what = what, .next = url->storage, .err = err};
+    struct parser parser = {.reader = {.what = what, .next = url->storage, .err = err}, .url = url};
     int result = parse(&parser, text);
-    if (result == 0 && parser.has_null)
+    if (result == 0 && parser.reader.has_null)
         result = err_set(err, ERR_USAGE, "%s contains %%00, which no value can hold", what);
     if (result != 0)
         url_free(url);

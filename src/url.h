@@ -1,6 +1,6 @@
-/* Postgres connection URLs, taken apart by ourselves: libpq takes a URL whose scheme it does not know as the name of a
- * database and connects to the local socket, and its messages quote pieces of the URL, perhaps of the password
- * (measured; see the URL table of the research notes). */
+/* Connection URLs: what those of all places share, and those of Postgres. We take them apart ourselves: libpq takes a
+ * URL whose scheme it does not know as the name of a database and connects to the local socket, and its messages quote
+ * pieces of the URL, perhaps of the password (measured; see the URL table of the research notes). */
 #ifndef LOCKSTEP_URL_H
 #define LOCKSTEP_URL_H
 
@@ -25,6 +25,57 @@ bool url_has_scheme(const char *text, const char *scheme);
 /* Writes [from, to) with its percent-encoded bytes decoded to `out`, which has room for to - from bytes, and returns
  * their number; there is no terminator. A lone % is taken literally: it can only be meant so. */
 size_t url_decode(const char *from, const char *to, char *out);
+
+/* The piece [from, to) of a text; `from` is NULL where the text has no such piece. */
+struct url_span {
+    const char *from, *to;
+};
+
+/* scheme://user:password@hosts/path?query. The path begins with its slash, the query behind its question mark; these
+ * and the hosts are empty where the URL has none. */
+struct url_parts {
+    struct url_span user, password, hosts, path, query;
+};
+
+/* Finds the parts of the first URL in `text`, which has a "://". The last @ before the first / or ? is the one that
+ * separates: an @ in a password is common, in a host impossible. */
+void url_split(struct url_parts *parts, const char *text);
+
+/* Takes the next item before a `separator` off `rest`. Returns false if there is none; an empty piece has one. */
+bool url_next(struct url_span *rest, char separator, struct url_span *item);
+
+struct url_parameter {
+    struct url_span name, value; /* no value: it has no = */
+};
+
+/* Takes the next parameter that is not empty off `query`. Returns false if there is none. */
+bool url_next_parameter(struct url_span *query, struct url_parameter *parameter);
+
+/* A URL being read. Those who read it decode its values one after the other into memory of their own. */
+struct url_reader {
+    const char *what; /* what the user called the URL, for messages */
+    struct url_parts parts;
+    char *next;    /* where the next decoded value goes */
+    bool has_null; /* a value had %00, which would cut it short */
+    struct err *err;
+};
+
+/* One host[:port] or [ipv6][:port]. */
+struct url_host {
+    struct url_span name; /* without brackets */
+    int port;             /* 0 = none */
+};
+
+/* Decodes `span` to where the reader's next value goes, with a terminator. */
+char *url_value(struct url_reader *reader, struct url_span span);
+
+/* Each returns -1 with ERR_USAGE in reader->err, which never says a part of a password: an @ behind the hosts, which is
+ * a raw / in a password; an item that is no host; a parameter that has no value or, with the decoded `name`, is not
+ * `known`. `known_ones` are, for the message. */
+int url_check_at(const struct url_reader *reader);
+int url_read_host(const struct url_reader *reader, struct url_span item, struct url_host *host);
+int url_check_parameter(const struct url_reader *reader, const struct url_parameter *parameter, const char *name,
+                        bool known, const char *known_ones);
 
 /* Takes `text` (postgres:// or postgresql://) apart. `what` is what the user called it, for messages. On success the
  * caller frees `url` with url_free. Returns -1 with ERR_USAGE; the message never contains a part of the password. */

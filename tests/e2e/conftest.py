@@ -3,8 +3,8 @@
     /usr/bin/python3 -m pytest tests/e2e            (with python3-pytest-xdist: -n 4)
 
 LOCKSTEP_BIN names the binary under test (build/lockstep). Nothing is skipped: what is missing is an error.
-Debian packages: python3-pytest python3-psycopg2 postgresql-15 pgbouncer iproute2 nftables util-linux gcc libc6-dev
-(and python3-pytest-xdist to run in parallel)."""
+Debian packages: python3-pytest python3-psycopg2 postgresql-15 pgbouncer python3-redis redis-server openssl iproute2 nftables
+util-linux gcc libc6-dev (and python3-pytest-xdist to run in parallel)."""
 
 import atexit
 import fcntl
@@ -17,11 +17,15 @@ import tempfile
 
 import pytest
 
+from harness.certs import Certificates, make_certificates
 from harness.freezer import Freezer
 from harness.netns import Link
 from harness.pgbouncer import PgBouncer
 from harness.postgres import PSQL, Cluster
 from harness.proxy import Proxy
+from harness.redis import Server
+from harness.redis_cluster import RedisCluster
+from harness.sentinel import Sentinels
 from harness.stage import Stage
 
 HERE = pathlib.Path(__file__).parent
@@ -146,6 +150,57 @@ def clusters(root, made):
     return create
 
 
+@pytest.fixture(scope="session")
+def redis(root):
+    """The Redis server that most tests share (one a worker); each has a database of its own in it."""
+    made = Made()
+    server = Server(root)
+    made.add(server, server.kill)
+    yield server.start()
+    made.close()
+
+
+@pytest.fixture
+def redis_gate(redis):
+    """An empty gate that needs no quarantine."""
+    return redis.gate().establish()
+
+
+@pytest.fixture
+def redises(root, made):
+    """redises(kind="redis", appendonly="yes", ...) starts a server of one's own; its gates are not established."""
+    def create(kind="redis", **settings):
+        server = Server(root, kind, **settings)
+        made.add(server, server.kill)
+        return server.start()
+    return create
+
+
+@pytest.fixture
+def sentinels(root, made):
+    """sentinels(kind="redis", sentinel={...}, **settings) starts a master, its replica and three sentinels."""
+    def create(*args, **settings):
+        sentinels = Sentinels(root, *args, **settings)
+        made.add(sentinels, sentinels.close)
+        return sentinels.start()
+    return create
+
+
+@pytest.fixture
+def redis_cluster(root, made):
+    """redis_cluster(kind="redis", **settings) starts three masters of a Redis Cluster."""
+    def create(*args, **settings):
+        cluster = RedisCluster(root, *args, **settings)
+        made.add(cluster, cluster.close)
+        return cluster.start()
+    return create
+
+
+@pytest.fixture(scope="session")
+def certs(root):
+    return Certificates(once(root, "certs", make_certificates))
+
+
 @pytest.fixture
 def bouncer(root, made):
     """bouncer(database, mode) starts a PgBouncer in front of the database's server."""
@@ -158,9 +213,9 @@ def bouncer(root, made):
 
 @pytest.fixture
 def proxy(made):
-    """proxy(cluster) starts a fault proxy in front of a server."""
-    def create(cluster, port=0):
-        proxy = Proxy(("127.0.0.1", cluster.port), port)
+    """proxy(server) starts a fault proxy in front of a PostgreSQL or Redis server."""
+    def create(server, port=0):
+        proxy = Proxy(("127.0.0.1", server.port), port)
         return made.add(proxy, proxy.close)
     return create
 
@@ -180,7 +235,7 @@ def freezer(made):
 
 @pytest.fixture
 def new_stage(request, made, root, lockstep, stamp):
-    """new_stage(place, url=...): a gate in a Database or a Folder. After a test that passed, the promises are checked."""
+    """new_stage(place, url=...): a gate in a Database, a Folder or a Redis. After a test that passed, the promises are checked."""
     stages = request.node.stages = []
 
     def create(database=None, url=None):

@@ -78,13 +78,25 @@ void unit_check_number(const char *row, const char *what, int64_t actual, int64_
     _fail(file, line);
 }
 
+void unit_check_no_part(const char *row, const char *said, const char *secret, const char *file, int line)
+{
+    char piece[4]; /* shorter ones are in every message by accident */
+    for (const char *part = secret; strlen(part) >= sizeof piece - 1; part++) {
+        snprintf(piece, sizeof piece, "%s", part);
+        if (!strstr(said, piece))
+            continue;
+        print_error("row \"%s\": \"%s\" has \"%s\"\n", row, said, piece);
+        _fail(file, line);
+    }
+}
+
 int main(void)
 {
     int (*const groups[])(void) = {
         unit_url,         unit_url_secret,  unit_mask,           unit_options,   unit_options_lock, unit_command,
         unit_environment, unit_launch,      unit_tail,           unit_err,       unit_digest,       unit_target,
         unit_times,       unit_file_state,  unit_file_state_end, unit_gate_wait, unit_gate_time,    unit_gate_hold,
-        unit_gate_lease,  unit_gate_signal, unit_gate_record,
+        unit_gate_lease,  unit_gate_signal, unit_gate_record,    unit_redis_url,
     };
     for (size_t i = 0; i < UNIT_COUNT(groups); i++)
         groups[i]();

@@ -27,6 +27,7 @@ int unit_launch(void);
 int unit_mask(void);
 int unit_options(void);
 int unit_options_lock(void);
+int unit_redis_url(void);
 int unit_tail(void);
 int unit_target(void);
 int unit_times(void);
@@ -54,9 +55,13 @@ void unit_file(const char *path, const char *content, unsigned mode);
 #define CHECK_NUMBER(row, actual, expected)                                                                            \
     unit_check_number((row), #actual, (int64_t)(actual), (int64_t)(expected), __FILE__, __LINE__)
 
+/* ... `said` has no part of `secret` that is long enough to be no accident. */
+#define CHECK_NO_PART(row, said, secret) unit_check_no_part((row), (said), (secret), __FILE__, __LINE__)
+
 void unit_check(const char *row, const char *condition, bool holds, const char *file, int line);
 void unit_check_text(const char *row, const char *what, const char *actual, const char *expected, const char *file,
                      int line); /* NULL equals NULL only */
 void unit_check_number(const char *row, const char *what, int64_t actual, int64_t expected, const char *file, int line);
+void unit_check_no_part(const char *row, const char *said, const char *secret, const char *file, int line);
 
 #endif

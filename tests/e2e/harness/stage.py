@@ -7,9 +7,12 @@ from harness import checker
 from harness.replica import Replica
 from harness.waiting import eventually
 
+REDIS = ("redis:", "rediss:", "redis+", "rediss+", "unix:")
+NOT_A_DATABASE = ("file:", *REDIS)
+
 
 class Stage:
-    """`url` is where replicas meet unless a test says otherwise; `database` (or a Folder) is where it looks at the records."""
+    """`url` is where replicas meet unless a test says otherwise; `database` (or a Folder, or a Redis gate) is where it looks at the records."""
 
     def __init__(self, directory, lockstep, stamp, psql, url=None, database=None):
         self.directory, self.lockstep, self.stamp, self.psql = directory, lockstep, stamp, psql
@@ -17,6 +20,7 @@ class Stage:
         self.journal = checker.Journal(directory / "journal")
         self.released = directory / "released"
         self.replicas = []
+        self.env = {}               # for every replica, unless it is given others
         self.lease = "3s"           # the minimum: a takeover is quick. Where none is wanted and the machine is busy: "20s"
         self.checks_overlap = True  # a test of a whole-container pause says why it cannot promise that
         self.checks_apps = True     # --on-failure start starts the app without a success
@@ -55,8 +59,10 @@ class Stage:
         if target is not None:
             settings["LOCKSTEP_TARGET"] = target
         if url is not None:
-            settings["LOCKSTEP_LOCK" if url.startswith("file:") else "DATABASE_URL"] = url
-        settings.update(env or {})
+            settings["LOCKSTEP_LOCK" if url.startswith(NOT_A_DATABASE) else "DATABASE_URL"] = url
+            if url.startswith(REDIS):
+                settings["LOCKSTEP_NAME"] = "default"  # there it is asked for, because many apps share a Redis
+        settings.update({**self.env, **(env or {})})
         settings = {name: value for name, value in settings.items() if value is not None}
         words = self.app() if app is True else list(app or [])
         if verb in ("migrate", "check", "schema"):

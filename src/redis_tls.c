@@ -1,0 +1,109 @@
+#include "redis_tls.h"
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+struct redis_tls {
+    SSL_CTX *context;
+};
+
+static const char *openssl_reason(void)
+{
+    unsigned long code = ERR_peek_last_error();
+    const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    return reason ? reason : "it cannot be read";
+}
+
+static int load(SSL_CTX *context, const struct redis_url *url, struct err *err)
+{
+    if (url->cacert ? SSL_CTX_load_verify_locations(context, url->cacert, NULL) != 1
+                    : SSL_CTX_set_default_verify_paths(context) != 1)
+        return err_set(err, ERR_USAGE, "cacert=%s of the Redis URL: %s; it should be a file of PEM certificates",
+                       url->cacert ? url->cacert : "", openssl_reason());
+    if (url->cert && SSL_CTX_use_certificate_chain_file(context, url->cert) != 1)
+        return err_set(err, ERR_USAGE, "cert=%s of the Redis URL: %s; it should be a PEM certificate", url->cert,
+                       openssl_reason());
+    if (url->key && (SSL_CTX_use_PrivateKey_file(context, url->key, SSL_FILETYPE_PEM) != 1 ||
+                     SSL_CTX_check_private_key(context) != 1))
+        return err_set(err, ERR_USAGE, "key=%s of the Redis URL: %s; it should be the PEM key of cert", url->key,
+                       openssl_reason());
+    return 0;
+}
+
+struct redis_tls *redis_tls_new(const struct redis_url *url, struct err *err)
+{
+    struct redis_tls *tls = calloc(1, sizeof *tls);
+    if (tls)
+        tls->context = SSL_CTX_new(TLS_client_method());
+    if (!tls || !tls->context) {
+        err_set(err, ERR_SYSTEM, "TLS cannot be set up");
+        redis_tls_free(tls);
+        return NULL;
+    }
+    SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
+    SSL_CTX_set_verify(tls->context, url->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+    ERR_clear_error();
+    if (load(tls->context, url, err) != 0) {
+        redis_tls_free(tls);
+        return NULL;
+    }
+    return tls;
+}
+
+SSL *redis_tls_session(const struct redis_tls *tls, const char *host)
+{
+    unsigned char address[16];
+    bool is_address = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+    SSL *session = SSL_new(tls->context);
+    if (!session)
+        return NULL;
+    int set = is_address ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host)
+                         : SSL_set1_host(session, host) && SSL_set_tlsext_host_name(session, host);
+    if (!set) {
+        SSL_free(session);
+        return NULL;
+    }
+    SSL_set_connect_state(session);
+    return session;
+}
+
+int redis_tls_explain(const SSL *session, const char *where, struct err *err)
+{
+    long verified = SSL_get_verify_result(session);
+    if (SSL_is_init_finished(session) && SSL_get_state(session) == TLS_ST_OK && ERR_peek_last_error() == 0)
+        return 0;
+    switch (verified) {
+    case X509_V_OK:
+        break;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return err_set(err, ERR_REFUSED,
+                       "the certificate of %s is for another name: %s; connect by the name that it carries", where,
+                       X509_verify_cert_error_string(verified));
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return err_set(err, ERR_REFUSED, "the certificate of %s is not valid now: %s", where,
+                       X509_verify_cert_error_string(verified));
+    default:
+        return err_set(err, ERR_REFUSED,
+                       "the certificate of %s cannot be verified: %s; name its CA by cacert=FILE in the URL or by "
+                       "SSL_CERT_FILE",
+                       where, X509_verify_cert_error_string(verified));
+    }
+    unsigned long code = ERR_peek_last_error();
+    const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    if (!reason)
+        return 0;
+    return err_set(err, ERR_REFUSED, "TLS with %s: %s; does that port speak TLS, and does the server want cert= and key=?",
+                   where, reason);
+}
+
+void redis_tls_free(struct redis_tls *tls)
+{
+    if (!tls)
+        return;
+    SSL_CTX_free(tls->context);
+    free(tls);
+}
