@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADDED_MAX 6
+#define ADDED_MAX (5 + APP_URLS)
 
 static bool names(const char *entry, const char *name)
 {
@@ -50,62 +50,80 @@ static size_t count_of(char *const environment[])
     return count;
 }
 
-/* Copies the entries that stay; returns how many. */
-static size_t copy_kept(const struct options *options, char *const environment[], bool for_app, char **out)
+/* A NULL among the entries would end the environment early: no token, no database. */
+static void *checked(void *memory)
 {
-    size_t kept = 0;
-    for (; *environment; environment++)
-        if ((!is_consumed(*environment) ||
-             (names(*environment, "DATABASE_URL_FILE") && !options->database_url_from_file)) &&
-            !(for_app ? is_unset(options, *environment) : is_replaced(*environment)) &&
-            !(options->database_url_from_file && names(*environment, "DATABASE_URL")))
-            out[kept++] = *environment;
-    return kept;
+    if (!memory)
+        abort();
+    return memory;
 }
 
-static char *entry_of(const char *format, const char *value)
+static char *entry_of(const char *name, const char *value)
 {
-    size_t capacity = strlen(format) + strlen(value) + 1;
-    char *entry = malloc(capacity);
-    if (!entry)
-        abort(); /* a NULL here would end the environment early: no token, no database */
-    snprintf(entry, capacity, "%s%s", format, value);
+    size_t capacity = strlen(name) + strlen(value) + 2;
+    char *entry = checked(malloc(capacity));
+    snprintf(entry, capacity, "%s=%s", name, value);
     return entry;
 }
 
-/* Entries to be filled, with room for `added` more than `environment` has. A slot in front counts the borrowed ones, so
- * that only the added ones are freed. */
-static char **new_entries(char *const environment[], size_t added)
+/* Whether a value from NAME_FILE takes the place of NAME. */
+static bool is_read_from_file(const struct options *options, const char *entry)
 {
-    char **slots = calloc(count_of(environment) + added + 2, sizeof *slots);
-    if (!slots)
-        abort();
-    return slots + 1;
+    for (int i = 0; i < APP_URLS; i++)
+        if (options->app_urls_from_file[i] && names(entry, options_app_urls[i]))
+            return true;
+    return false;
 }
 
-static void set_borrowed(char **entries, size_t count)
+/* Whether the entry is a NAME_FILE that nobody has read: the app's own affair. */
+static bool is_own_file(const struct options *options, const char *entry)
 {
-    memcpy(entries - 1, &count, sizeof count);
+    for (int i = 0; i < APP_URLS; i++) {
+        size_t length = strlen(options_app_urls[i]);
+        if (!options->app_urls_from_file[i] && strncmp(entry, options_app_urls[i], length) == 0 &&
+            names(entry + length, "_FILE"))
+            return true;
+    }
+    return false;
+}
+
+/* Begins an environment with the entries that stay, and room for some more; sets `count`. */
+static char **copy_kept(const struct options *options, char *const environment[], bool for_app, size_t *count)
+{
+    char **entries = checked(calloc(count_of(environment) + ADDED_MAX + 1, sizeof *entries));
+    *count = 0;
+    for (; *environment; environment++)
+        if ((!is_consumed(*environment) || is_own_file(options, *environment)) &&
+            !(for_app ? is_unset(options, *environment) : is_replaced(*environment)) &&
+            !is_read_from_file(options, *environment))
+            entries[(*count)++] = checked(strdup(*environment));
+    return entries;
+}
+
+static size_t add_from_files(const struct options *options, bool for_app, char **entries, size_t count)
+{
+    for (int i = 0; i < APP_URLS; i++) {
+        char *entry = options->app_urls_from_file[i] ? entry_of(options_app_urls[i], options->app_urls_from_file[i]) : NULL;
+        if (entry && !(for_app && is_unset(options, entry)))
+            entries[count++] = entry;
+        else
+            free(entry);
+    }
+    return count;
 }
 
 void environment_free(char **entries)
 {
-    if (!entries)
-        return;
-    size_t borrowed;
-    memcpy(&borrowed, entries - 1, sizeof borrowed);
-    for (char **entry = entries + borrowed; *entry; entry++)
+    for (char **entry = entries; entry && *entry; entry++)
         free(*entry);
-    free(entries - 1);
+    free(entries);
 }
 
 char **environment_of_app(const struct options *options, char *const environment[])
 {
-    char **entries = new_entries(environment, 1);
-    size_t n = copy_kept(options, environment, true, entries);
-    set_borrowed(entries, n);
-    if (options->database_url_from_file && !is_unset(options, "DATABASE_URL="))
-        entries[n] = entry_of("DATABASE_URL=", options->database_url_from_file);
+    size_t count;
+    char **entries = copy_kept(options, environment, true, &count);
+    add_from_files(options, true, entries, count);
     return entries;
 }
 
@@ -114,21 +132,19 @@ char **environment_of_command(const struct options *options, char *const environ
 {
     char number[24], application[128];
     bool has_name = false;
-    char **entries = new_entries(environment, ADDED_MAX);
-    size_t n = copy_kept(options, environment, false, entries);
+    size_t n;
+    char **entries = copy_kept(options, environment, false, &n);
     for (size_t i = 0; i < n; i++)
         has_name = has_name || names(entries[i], "PGAPPNAME");
-    set_borrowed(entries, n);
-    if (options->database_url_from_file)
-        entries[n++] = entry_of("DATABASE_URL=", options->database_url_from_file);
+    n = add_from_files(options, false, entries, n);
     snprintf(number, sizeof number, "%" PRIu64, token);
-    entries[n++] = entry_of("LOCKSTEP_TOKEN=", number);
-    entries[n++] = entry_of("LOCKSTEP_TARGET=", target);
+    entries[n++] = entry_of("LOCKSTEP_TOKEN", number);
+    entries[n++] = entry_of("LOCKSTEP_TARGET", target);
     snprintf(application, sizeof application, "lockstep:%s:%" PRIu64, options->name, token);
     if (!has_name)
-        entries[n++] = entry_of("PGAPPNAME=", application);
+        entries[n++] = entry_of("PGAPPNAME", application);
     snprintf(number, sizeof number, "%d", attempt);
-    entries[n++] = entry_of("LOCKSTEP_ATTEMPT=", number);
-    entries[n++] = entry_of("LOCKSTEP_PREVIOUS=", run_state_name(previous));
+    entries[n++] = entry_of("LOCKSTEP_ATTEMPT", number);
+    entries[n++] = entry_of("LOCKSTEP_PREVIOUS", run_state_name(previous));
     return entries;
 }

@@ -6,7 +6,7 @@
 #include "record.h"
 
 /* What the app sees: what the container got, in order and byte for byte, without what lockstep consumed and --unset;
- * DATABASE_URL set if it came from a file. Freed by environment_free. */
+ * DATABASE_URL and REDIS_URL set if they came from a file. Freed by environment_free. */
 char **environment_of_app(const struct options *options, char *const environment[]);
 
 /* What the command sees: the same with the --unset ones, and LOCKSTEP_TOKEN, LOCKSTEP_TARGET, LOCKSTEP_ATTEMPT,

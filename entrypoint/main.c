@@ -29,7 +29,8 @@ static int print(char *text)
 /* Every secret that the environment or the command line tells us is masked in all that we say. */
 static void learn_secrets(struct mask *mask, const struct options *options)
 {
-    const char *const told[] = {options->lock, options->database, options->database_url_from_file};
+    const char *const told[] = {options->lock, options->database, options->app_urls_from_file[APP_DATABASE_URL],
+                                options->app_urls_from_file[APP_REDIS_URL]};
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
         if (told[i])
             mask_learn(mask, told[i]);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct {
     const char *word;
@@ -98,6 +99,20 @@ static int set_choice(struct options *options, const struct option *option, cons
     return err_set(err, ERR_USAGE, "%s: %s is not one of %s", what, options_quoted(value), all);
 }
 
+static int set_switch(struct options *options, const struct option *option, const char *what, const char *value,
+                      struct err *err)
+{
+    static const char *const words[] = {"0", "1", "false", "true", "no", "yes", "off", "on"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcasecmp(words[i], value) == 0) {
+            *(int64_t *)member(options, option) = i % 2;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_USAGE, "%s: %s is neither yes nor no; right would be 1 true yes on, or 0 false no off", what,
+                   options_quoted(value));
+}
+
 static int add_item(struct options *options, const struct option *option, const char *what, const char *item,
                     struct err *err)
 {
@@ -123,6 +138,8 @@ static int set_value(struct options *options, const struct option *option, const
         return set_number(options, option, what, value, err);
     case OPTION_CHOICE:
         return set_choice(options, option, what, value, err);
+    case OPTION_SWITCH:
+        return set_switch(options, option, what, value, err);
     }
     return 0;
 }
@@ -142,27 +159,28 @@ static int set_lines(struct options *options, const struct option *option, const
     return 0;
 }
 
-static int read_variable(struct options *options, const struct option *option, struct err *err)
+static int read_variable(struct options *options, const struct option *option, enum origin *origin, struct err *err)
 {
     const char *value = getenv(option->variable);
     if (option->secret && variables_read(option->variable, &value, NULL, err) != 0)
         return -1;
     if (!value || !*value) /* an empty one is how compose files spell "not set" */
         return 0;
+    *origin = ORIGIN_VARIABLE;
     return option->kind == OPTION_LIST ? set_lines(options, option, value, err)
                                        : set_value(options, option, option->variable, value, err);
 }
 
 /* Reads all of them, also behind a wrong one, whose error is kept: the format of the log may come later. */
-static int read_variables(struct options *options, const bool given[], struct err *err)
+static int read_variables(struct options *options, enum origin origins[], struct err *err)
 {
     struct err later;
     int result = 0;
     for (int i = 0; i < options_count; i++) {
         const struct option *option = &options_table[i];
-        if (given[i])
+        if (origins[i] == ORIGIN_FLAG)
             continue;
-        if (read_variable(options, option, result == 0 ? err : &later) != 0)
+        if (read_variable(options, option, &origins[i], result == 0 ? err : &later) != 0)
             result = -1;
     }
     return result;
@@ -177,7 +195,7 @@ static int find_option(const char *word, size_t length)
 }
 
 /* Reads options from argv[at] on; returns the index of the first word that is none, -1 on error. */
-static int read_flags(struct options *options, int argc, char **argv, int at, bool given[], struct err *err)
+static int read_flags(struct options *options, int argc, char **argv, int at, enum origin origins[], struct err *err)
 {
     for (; at < argc && argv[at][0] == '-' && argv[at][1]; at++) {
         if (strcmp(argv[at], "--") == 0)
@@ -194,14 +212,17 @@ static int read_flags(struct options *options, int argc, char **argv, int at, bo
                            "that begins with - goes behind --",
                            options_quoted(argv[at]));
         const struct option *option = &options_table[index];
-        const char *value = argv[at][length] == '=' ? argv[at] + length + 1 : at + 1 < argc ? argv[++at] : NULL;
+        const char *value = argv[at][length] == '='        ? argv[at] + length + 1
+                            : option->kind == OPTION_SWITCH ? "1"
+                            : at + 1 < argc                 ? argv[++at]
+                                                            : NULL;
         if (!value || !*value)
             return err_set(err, ERR_USAGE, "%s needs a value: %s %s", option->flag, option->flag, option->value_name);
-        if (given[index] && option->offset == offsetof(struct options, target))
+        if (origins[index] && option->offset == offsetof(struct options, target))
             return err_set(err, ERR_USAGE, "%s is given twice; right would be one version", option->flag);
         if (set_value(options, option, option->flag, value, err) != 0)
             return -1;
-        given[index] = true;
+        origins[index] = ORIGIN_FLAG;
     }
     return at;
 }
@@ -229,18 +250,18 @@ static void set_verb(struct options *options, int argc, char **argv, int *at)
 
 int options_read(struct options *options, int argc, char **argv, struct err *err)
 {
-    bool given[OPTIONS_MAX] = {false};
+    enum origin origins[OPTIONS_MAX] = {ORIGIN_PRESET};
     int at = 1;
     *options = (struct options){.verb = VERB_RUN};
     set_defaults(options);
     set_verb(options, argc, argv, &at);
     if (options->verb == VERB_VERSION || options->verb == VERB_HELP)
         return 0;
-    int flags = read_flags(options, argc, argv, at, given, err);
+    int flags = read_flags(options, argc, argv, at, origins, err);
     if (options->verb == VERB_HELP)
         return 0;
     struct err variables_err;
-    int variables = read_variables(options, given, &variables_err);
+    int variables = read_variables(options, origins, &variables_err);
     log_configure(options->log_json, (enum log_level)options->log_level);
     if (flags < 0)
         return -1;
@@ -249,7 +270,7 @@ int options_read(struct options *options, int argc, char **argv, struct err *err
         return -1;
     }
     options->command = flags < argc ? argv + flags : NULL;
-    return options_check(options, given, err);
+    return options_check(options, origins, err);
 }
 
 char *options_help(void)
@@ -270,13 +291,13 @@ char *options_help(void)
     for (int i = 0; i < options_count; i++) {
         const struct option *o = &options_table[i];
         char flag[64];
-        snprintf(flag, sizeof flag, "%s %s", o->flag, o->value_name);
+        snprintf(flag, sizeof flag, "%s%s%s", o->flag, *o->value_name ? " " : "", o->value_name);
         fprintf(out, "  %-26s %-26s %s%s%s%s\n", flag, o->variable, o->help, o->preset ? " [" : "",
                 o->preset ? o->preset : "", o->preset ? "]" : "");
     }
     fputs("\nDurations: 500ms 30s 10m 1h, a bare number is seconds. A variable of a repeatable option holds one item a "
           "line.\n"
-          "LOCKSTEP_LOCK, LOCKSTEP_DATABASE and DATABASE_URL may come from a file: NAME_FILE names it.\n"
+          "LOCKSTEP_LOCK, LOCKSTEP_DATABASE, DATABASE_URL and REDIS_URL may come from a file: NAME_FILE names it.\n"
           "Exit status: 0 done, 1 check: pending, 64 usage, 124 timed out, 125 lockstep could not go on, 126/127 "
           "COMMAND not\n"
           "executable/not found, 128+n ended by signal n; a failed migration's own status otherwise.\n",

@@ -19,6 +19,10 @@ struct option_list {
     char *lines; /* what the items of a variable point into; NULL for those of argv */
 };
 
+/* Variables of the app's own that lockstep reads too. */
+enum app_url { APP_DATABASE_URL, APP_REDIS_URL, APP_URLS };
+extern const char *const options_app_urls[APP_URLS];
+
 enum on_failure { ON_FAILURE_EXIT, ON_FAILURE_START };
 
 /* What the user said, checked. Strings live as long as argv and the environment, or the process. */
@@ -37,9 +41,10 @@ struct options {
     int64_t retries, max_attempts;
     int64_t on_failure; /* enum on_failure */
     int64_t log_json, log_level;
+    int64_t allow_eviction; /* 0 or 1 */
     char **command; /* the app's argv; NULL = none */
-    /* From DATABASE_URL_FILE, for the environment of app and command; NULL = it was not there. */
-    char *database_url_from_file;
+    /* What NAME_FILE of the app's own variables held, for the environment of app and command; NULL = it was not set. */
+    char *app_urls_from_file[APP_URLS];
 };
 
 /* Reads argv and the environment. Returns -1 with ERR_USAGE: one line that names the option or variable, what was wrong

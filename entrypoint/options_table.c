@@ -1,6 +1,7 @@
 #include "options_table.h"
 
 #include "record.h"
+#include "redis_url.h"
 #include "times.h"
 #include "url.h"
 #include "variables.h"
@@ -21,9 +22,10 @@ static const char *const level_choices[] = {"debug", "info", "warning", "error",
 
 const struct option options_table[] = {
     {"--name", "LOCKSTEP_NAME", "NAME", OPTION_TEXT, AT(name), "default", 0, 0, NULL, false,
-     "which gate; images that migrate different schemas need different names"},
+     "which gate; images that migrate different schemas need different names; required with Redis"},
     {"--lock", "LOCKSTEP_LOCK", "URL", OPTION_TEXT, AT(lock), NULL, 0, 0, NULL, true,
-     "where replicas meet: postgres://..., file:/DIRECTORY; default: the database, else a local directory"},
+     "where replicas meet: postgres://..., redis://..., file:/DIRECTORY; default: the database, else REDIS_URL, else a "
+     "local directory"},
     {"--database", "LOCKSTEP_DATABASE", "URL", OPTION_TEXT, AT(database), NULL, 0, 0, NULL, true,
      "the database that is migrated; default: DATABASE_URL"},
     {"--migrate", "LOCKSTEP_MIGRATE", "CMD", OPTION_TEXT, AT(migrate), NULL, 0, 0, NULL, false,
@@ -56,23 +58,26 @@ const struct option options_table[] = {
      false, "how lockstep's lines look"},
     {"--log-level", "LOCKSTEP_LOG_LEVEL", "LEVEL", OPTION_CHOICE, AT(log_level), "info", 0, 0, level_choices, false,
      "debug, info, warning or error"},
+    {"--allow-eviction", "LOCKSTEP_ALLOW_EVICTION", "", OPTION_SWITCH, AT(allow_eviction), "off", 0, 0, NULL, false,
+     "meet in a Redis that may evict any key"},
     {"--schema", "LOCKSTEP_SCHEMA", "NAME", OPTION_TEXT, AT(schema), "lockstep", 0, 0, NULL, false,
      "Postgres schema of the record tables"},
 };
 
+const char *const options_app_urls[APP_URLS] = {[APP_DATABASE_URL] = "DATABASE_URL", [APP_REDIS_URL] = "REDIS_URL"};
+
 const int options_count = (int)(sizeof options_table / sizeof options_table[0]);
 
-static bool was_given(const bool given[], const char *flag)
+static enum origin origin_of(const enum origin origins[], const char *flag)
 {
     int i = 0;
     while (strcmp(options_table[i].flag, flag) != 0)
         i++;
-    return given[i];
+    return origins[i];
 }
 
 bool options_consumes(const char *name)
 {
-    static const char *const helpers[] = {"DATABASE_URL_FILE"};
     for (int i = 0; i < options_count; i++) {
         const struct option *option = &options_table[i];
         size_t length = strlen(option->variable);
@@ -80,9 +85,11 @@ bool options_consumes(const char *name)
             (name[length] == '\0' || (option->secret && strcmp(name + length, "_FILE") == 0)))
             return true;
     }
-    for (size_t i = 0; i < sizeof helpers / sizeof helpers[0]; i++)
-        if (strcmp(name, helpers[i]) == 0)
+    for (int i = 0; i < APP_URLS; i++) {
+        size_t length = strlen(options_app_urls[i]);
+        if (strncmp(name, options_app_urls[i], length) == 0 && strcmp(name + length, "_FILE") == 0)
             return true;
+    }
     return false;
 }
 
@@ -145,26 +152,49 @@ static const char *local_directory(void)
     return url;
 }
 
-static int find_lock(struct options *options, const bool given[], struct err *err)
+/* REDIS_URL as the place to meet, if the app has one. */
+static int redis_as_lock(const char *redis_url, struct err *err)
 {
-    const char *database_what = was_given(given, "--database") ? "--database" : "LOCKSTEP_DATABASE";
-    const char *database_url;
-    if (variables_read("DATABASE_URL", &database_url, &options->database_url_from_file, err) != 0)
-        return -1;
+    if (redis_url && !redis_url_is(redis_url))
+        return err_set(err, ERR_USAGE,
+                       "REDIS_URL is not a Redis URL that lockstep knows; right would be redis://HOST:6379, or say where "
+                       "to meet with --lock (LOCKSTEP_LOCK)");
+    return 0;
+}
+
+static int find_lock(struct options *options, const enum origin origins[], struct err *err)
+{
+    const char *database_what = origin_of(origins, "--database") == ORIGIN_FLAG ? "--database" : "LOCKSTEP_DATABASE";
+    const char *app_urls[APP_URLS];
+    for (int i = 0; i < APP_URLS; i++)
+        if (variables_read(options_app_urls[i], &app_urls[i], &options->app_urls_from_file[i], err) != 0)
+            return -1;
+    const char *database_url = app_urls[APP_DATABASE_URL], *redis_url = app_urls[APP_REDIS_URL];
     if (!options->database) {
         options->database = database_url;
         database_what = "DATABASE_URL";
     }
-    options->lock_what = was_given(given, "--lock") ? "--lock" : "LOCKSTEP_LOCK";
+    options->lock_what = origin_of(origins, "--lock") == ORIGIN_FLAG ? "--lock" : "LOCKSTEP_LOCK";
     bool usable = false;
     bool asked_for = !options->lock || options->database != database_url; /* DATABASE_URL is the app's own otherwise */
     if (options->database && asked_for && database_as_lock(options->database, database_what, &usable, err) != 0)
         return -1;
     if (options->lock)
         return 0;
-    options->lock_what = usable ? database_what : "the default place";
-    options->lock = usable ? options->database : local_directory();
-    return 0;
+    options->lock_what = usable ? database_what : redis_url ? "REDIS_URL" : "the default place";
+    options->lock = usable ? options->database : redis_url ? redis_url : local_directory();
+    return usable ? 0 : redis_as_lock(redis_url, err);
+}
+
+/* Another app may share a Redis, and would have its "default" too; a database is one app's own more often than not. */
+static int check_redis_name(const struct options *options, const enum origin origins[], struct err *err)
+{
+    if (!redis_url_is(options->lock) || origin_of(origins, "--name") != ORIGIN_PRESET)
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "--name (LOCKSTEP_NAME) is missing, which a Redis lock (%s) needs, as other apps may meet in the same "
+                   "Redis; right would be --name shop, or another place with --lock (LOCKSTEP_LOCK)",
+                   options->lock_what);
 }
 
 static int check_verb(const struct options *options, struct err *err)
@@ -191,7 +221,7 @@ static int check_verb(const struct options *options, struct err *err)
     return 0;
 }
 
-int options_check(struct options *options, const bool given[], struct err *err)
+int options_check(struct options *options, const enum origin origins[], struct err *err)
 {
     if (strlen(options->schema) > SCHEMA_LENGTH_MAX)
         return err_set(err, ERR_USAGE, "--schema (LOCKSTEP_SCHEMA) is longer than %d bytes, where Postgres cuts names",
@@ -202,5 +232,5 @@ int options_check(struct options *options, const bool given[], struct err *err)
                    : 0;
     if (check_verb(options, err) != 0 || check_name(options->name, err) != 0 || check_target(options, err) != 0)
         return -1;
-    return find_lock(options, given, err);
+    return find_lock(options, origins, err) != 0 ? -1 : check_redis_name(options, origins, err);
 }

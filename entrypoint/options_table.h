@@ -8,10 +8,13 @@
 
 #define OPTIONS_MAX 64
 
-enum option_kind { OPTION_TEXT, OPTION_LIST, OPTION_DURATION, OPTION_NUMBER, OPTION_CHOICE };
+enum option_kind { OPTION_TEXT, OPTION_LIST, OPTION_DURATION, OPTION_NUMBER, OPTION_CHOICE, OPTION_SWITCH };
+
+/* Who said what an option is. */
+enum origin { ORIGIN_PRESET, ORIGIN_FLAG, ORIGIN_VARIABLE };
 
 struct option {
-    const char *flag, *variable, *value_name;
+    const char *flag, *variable, *value_name; /* value_name "" = a switch, which takes none */
     enum option_kind kind;
     size_t offset;              /* in struct options */
     const char *preset;         /* default, as the user would write it; NULL = none, or worked out in options_check */
@@ -24,7 +27,8 @@ struct option {
 extern const struct option options_table[];
 extern const int options_count;
 
-/* What concerns more than one option: what the verb needs, exactly one target, which lock. Fills what is worked out. */
-int options_check(struct options *options, const bool given[], struct err *err);
+/* What concerns more than one option: what the verb needs, exactly one target, which lock. Fills what is worked out.
+ * `origins` is parallel to options_table. */
+int options_check(struct options *options, const enum origin origins[], struct err *err);
 
 #endif

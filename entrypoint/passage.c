@@ -230,6 +230,7 @@ static int open_backend(struct passage *p, const struct holder *me, struct err *
         .database = p->database,
         .command = p->command_text,
         .version = LOCKSTEP_VERSION,
+        .allow_eviction = o->allow_eviction,
         .holder = *me,
         .times = times_from_lease(o->lease),
         .connect_timeout = o->connect_timeout,

@@ -84,6 +84,11 @@ static void say_deadline(const struct words *words, const struct gate_action *ac
         log_say(LOG_LEVEL_WARNING, EVENT_BACKOFF, fields,
                 "run %" PRIu64 " of this version failed; nobody tries again before %s (%lld s)", action->token, until,
                 seconds(left));
+    else if (action->state != RUN_RUNNING)
+        log_say(LOG_LEVEL_WARNING, EVENT_QUARANTINE, fields,
+                "%s is new, was restarted or replaced since the last run, and may have forgotten one that is still at "
+                "work; waiting it out for %lld s, until %s",
+                words->place, seconds(left), until);
     else
         log_say(LOG_LEVEL_WARNING, EVENT_QUARANTINE, fields,
                 "run %" PRIu64 " never ended, so it may still be at work; waiting it out for %lld s, until %s",

@@ -89,7 +89,8 @@ struct gate_action {
                                 OP_END: of the run to end. GATE_SAY, GATE_FAIL: of the run that is spoken of */
     int attempt;             /* OP_MARK, GATE_START: its attempt number */
     bool repeat;             /* OP_MARK: the run is ours and running; its command is tried again */
-    enum run_state state;    /* OP_END: how it ended. GATE_START: how the previous run ended */
+    enum run_state state;    /* OP_END: how it ended. GATE_START: how the previous run ended.
+                                GATE_SAY: of the run that a QUARANTINE is about */
     int status;              /* OP_END, GATE_FAIL, GATE_SAY: exit status */
     int64_t deadline;        /* GATE_START, GATE_EXTEND: the lease is over; GATE_STOP: when to kill.
                                 GATE_SAY: until when (BACKOFF, QUARANTINE) */

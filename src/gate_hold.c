@@ -132,13 +132,14 @@ static bool go_on_with_own_run(struct gate *g, int64_t now, struct gate_actions 
     return true;
 }
 
-/* Waits out what the holder of run `token` may still do. */
-static void quarantine(struct gate *g, int64_t now, struct gate_actions *out, uint64_t token)
+/* Waits out what the holder of run `last`, or of one that the place has forgotten, may still do. */
+static void quarantine(struct gate *g, int64_t now, struct gate_actions *out, const struct run *last)
 {
     g->quarantined = true;
-    g->quarantined_token = token;
+    g->quarantined_token = last->token;
     struct gate_action *action = gate_say(g, out, EVENT_QUARANTINE);
-    action->token = token;
+    action->token = last->token;
+    action->state = last->state;
     action->deadline = now + g->config.times.quarantine;
     gate_rest(g, AT_QUARANTINE, action->deadline);
 }
@@ -173,7 +174,7 @@ void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, con
      * restart, is known to be dead. */
     bool dirty = (unended && !own && !found->last_is_restarted) || found->server_changed;
     if (dirty && !(g->quarantined && g->quarantined_token == last->token)) {
-        quarantine(g, now, out, last->token);
+        quarantine(g, now, out, last);
         return;
     }
     if (unended && !own)

@@ -402,8 +402,9 @@ static void connect_to_address(struct redis_link *link, const char *text)
 static void add_address(struct redis_link *link, const char *address)
 {
     char *to = link->addresses[link->address_count++];
-    to[0] = '\0';
-    strncat(to, address, INET6_ADDRSTRLEN - 1);
+    size_t length = strnlen(address, INET6_ADDRSTRLEN - 1);
+    memcpy(to, address, length);
+    to[length] = '\0';
 }
 
 static void on_resolved(void *user, const char *const addresses[], int count, const struct err *err)

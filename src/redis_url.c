@@ -22,6 +22,7 @@ static const struct scheme {
     {"rediss+sentinel", SENTINELS, true},
 };
 
+/* Those for TLS follow each other: CACERT to CERT_REQS. */
 enum meaning {
     DATABASE,
     USER,
@@ -44,8 +45,8 @@ static const struct {
     {"username", USER},
     {"password", PASSWORD},
     {"sentinel_username", SENTINEL_USER},
-    {"cacert", CACERT},
     {"sentinel_password", SENTINEL_PASSWORD},
+    {"cacert", CACERT},
     {"cert", CERT},
     {"key", KEY},
     {"insecure", INSECURE},

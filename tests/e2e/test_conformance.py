@@ -8,13 +8,15 @@ import pytest
 from harness.folder import Folder
 from harness.waiting import eventually, lasting
 
-PLACES = ["postgres", "file"]
+PLACES = ["postgres", "redis", "file"]
 
 
 @pytest.fixture(params=PLACES)
 def place(request, root):
     if request.param == "postgres":
         return request.getfixturevalue("database")
+    if request.param == "redis":
+        return request.getfixturevalue("redis_gate")
     return Folder(request.getfixturevalue("folder"))
 
 

@@ -89,7 +89,7 @@ static struct options options_of_row(size_t i)
     struct options options = some_options();
     if (rows[i].unset)
         options.unset = (struct option_list){.items = {rows[i].unset}, .count = 1};
-    options.database_url_from_file = (char *)(uintptr_t)rows[i].url;
+    options.app_urls_from_file[APP_DATABASE_URL] = (char *)(uintptr_t)rows[i].url;
     return options;
 }
 

@@ -171,12 +171,14 @@ class Server:
     # replication
 
     def replicate(self, master):
-        """Makes a running server a replica, and waits until it has its master's data."""
+        """Makes a running server a replica, also after its next start, and waits until it has its master's data."""
+        self.settings["replicaof"] = f"127.0.0.1 {master.port}"
         self.admin.replicaof("127.0.0.1", master.port)
         eventually(lambda: self.caught_up_with(master), what=f"{self.log}: in step with its master")
         return self
 
     def promote(self):
+        self.settings.pop("replicaof", None)
         self.admin.replicaof("NO", "ONE")
 
     def caught_up_with(self, master):

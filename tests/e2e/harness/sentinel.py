@@ -6,8 +6,9 @@ from harness.waiting import eventually
 
 MASTER = "prime"  # what the sentinels call it
 
-# Sentinels ask and tell each other every few seconds; tests would spend most of their time on that.
-PACE = {"info-period": 500, "ping-period": 200, "ask-period": 200, "publish-period": 300}
+# Sentinels ask and tell each other every few seconds; tests would spend most of their time on that. (A replica whose INFO is
+# older than five ping periods is not promoted, and INFO comes once a second, so that period must not be shorter.)
+PACE = {"info-period": 500, "ping-period": 500, "ask-period": 200, "publish-period": 300}
 
 
 class Sentinel(Server):
@@ -19,7 +20,7 @@ class Sentinel(Server):
         super().__init__(root, kind=watched.kind, **settings)
         self.settings = {name: value for name, value in self.settings.items() if name not in SETTINGS or name == "protected-mode"}
         self.sentinel = [f"monitor {MASTER} 127.0.0.1 {watched.port} 2", f"down-after-milliseconds {MASTER} {down_after}",
-                         f"failover-timeout {MASTER} 6000", f"auth-user {MASTER} {HARNESS}", f"auth-pass {MASTER} {HARNESS_PASSWORD}"]
+                         f"failover-timeout {MASTER} 4000", f"auth-user {MASTER} {HARNESS}", f"auth-pass {MASTER} {HARNESS_PASSWORD}"]
 
     def configure(self, config):
         if not config.exists():
