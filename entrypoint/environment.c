@@ -103,7 +103,8 @@ static char **copy_kept(const struct options *options, char *const environment[]
 static size_t add_from_files(const struct options *options, bool for_app, char **entries, size_t count)
 {
     for (int i = 0; i < APP_URLS; i++) {
-        char *entry = options->app_urls_from_file[i] ? entry_of(options_app_urls[i], options->app_urls_from_file[i]) : NULL;
+        char *entry =
+            options->app_urls_from_file[i] ? entry_of(options_app_urls[i], options->app_urls_from_file[i]) : NULL;
         if (entry && !(for_app && is_unset(options, entry)))
             entries[count++] = entry;
         else

@@ -109,8 +109,8 @@ static int set_switch(struct options *options, const struct option *option, cons
             return 0;
         }
     }
-    return err_set(err, ERR_USAGE, "%s: %s is neither yes nor no; right would be 1 true yes on, or 0 false no off", what,
-                   options_quoted(value));
+    return err_set(err, ERR_USAGE, "%s: %s is neither yes nor no; right would be 1 true yes on, or 0 false no off",
+                   what, options_quoted(value));
 }
 
 static int add_item(struct options *options, const struct option *option, const char *what, const char *item,
@@ -212,7 +212,7 @@ static int read_flags(struct options *options, int argc, char **argv, int at, en
                            "that begins with - goes behind --",
                            options_quoted(argv[at]));
         const struct option *option = &options_table[index];
-        const char *value = argv[at][length] == '='        ? argv[at] + length + 1
+        const char *value = argv[at][length] == '='         ? argv[at] + length + 1
                             : option->kind == OPTION_SWITCH ? "1"
                             : at + 1 < argc                 ? argv[++at]
                                                             : NULL;

@@ -156,9 +156,10 @@ static const char *local_directory(void)
 static int redis_as_lock(const char *redis_url, struct err *err)
 {
     if (redis_url && !redis_url_is(redis_url))
-        return err_set(err, ERR_USAGE,
-                       "REDIS_URL is not a Redis URL that lockstep knows; right would be redis://HOST:6379, or say where "
-                       "to meet with --lock (LOCKSTEP_LOCK)");
+        return err_set(
+            err, ERR_USAGE,
+            "REDIS_URL is not a Redis URL that lockstep knows; right would be redis://HOST:6379, or say where "
+            "to meet with --lock (LOCKSTEP_LOCK)");
     return 0;
 }
 
@@ -191,10 +192,11 @@ static int check_redis_name(const struct options *options, const enum origin ori
 {
     if (!redis_url_is(options->lock) || origin_of(origins, "--name") != ORIGIN_PRESET)
         return 0;
-    return err_set(err, ERR_USAGE,
-                   "--name (LOCKSTEP_NAME) is missing, which a Redis lock (%s) needs, as other apps may meet in the same "
-                   "Redis; right would be --name shop, or another place with --lock (LOCKSTEP_LOCK)",
-                   options->lock_what);
+    return err_set(
+        err, ERR_USAGE,
+        "--name (LOCKSTEP_NAME) is missing, which a Redis lock (%s) needs, as other apps may meet in the same "
+        "Redis; right would be --name shop, or another place with --lock (LOCKSTEP_LOCK)",
+        options->lock_what);
 }
 
 static int check_verb(const struct options *options, struct err *err)

@@ -3,7 +3,6 @@
 #include "clock.h"
 #include "exitcodes.h"
 #include "identity.h"
-#include "url.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -196,19 +195,6 @@ static struct gate_config gate_config_of(const struct passage *p, const struct h
     };
 }
 
-/* The name of the database that the command migrates, to fence off older sessions there. */
-static void find_database(struct passage *p)
-{
-    struct url url;
-    struct err unused;
-    const char *text = p->config->options->database;
-    if (!text || url_parse(&url, text, "", &unused) != 0)
-        return;
-    const char *name = url_get(&url, "dbname");
-    snprintf(p->database, sizeof p->database, "%s", name ? name : "");
-    url_free(&url);
-}
-
 static void show_command(struct passage *p)
 {
     char text[sizeof p->command_text] = "", masked[sizeof p->command_text];
@@ -227,7 +213,7 @@ static int open_backend(struct passage *p, const struct holder *me, struct err *
         .name = o->name,
         .target = p->config->target,
         .schema = o->schema,
-        .database = p->database,
+        .database_url = o->database,
         .command = p->command_text,
         .version = LOCKSTEP_VERSION,
         .allow_eviction = o->allow_eviction,
@@ -264,7 +250,6 @@ static int set_up(struct passage *p, struct holder *me, struct err *err)
     p->pulse.data = p;
     uv_timer_start(&p->pulse, on_pulse, PULSE_MS, PULSE_MS);
     uv_timer_stop(&p->pulse); /* keeps the period for uv_timer_again */
-    find_database(p);
     show_command(p);
     if (watch(p, &p->timer_watch, p->timer, on_timer, err) != 0 ||
         watch(p, &p->signal_watch, p->signals, on_signal, err) != 0 || identity_find(me, err) != 0)

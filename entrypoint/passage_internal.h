@@ -21,7 +21,6 @@ struct passage {
     struct runner *runner;
     struct words words;
     char problem[sizeof((struct err *)0)->text];
-    char database[256];
     char command_text[1024];
     char told_line[LINE_CAPACITY]; /* the last one that waiters were told */
     int64_t told_at;

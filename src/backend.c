@@ -4,6 +4,7 @@
 #include "postgres.h"
 #include "redis.h"
 #include "redis_url.h"
+#include "split.h"
 #include "url.h"
 
 #include <stdio.h>
@@ -15,6 +16,11 @@
 static bool is_file(const char *url)
 {
     return strncmp(url, FILE_SCHEME, strlen(FILE_SCHEME)) == 0;
+}
+
+static bool is_postgres(const char *url)
+{
+    return url_has_scheme(url, "postgres") || url_has_scheme(url, "postgresql");
 }
 
 static int check_file(const char *url, const char *what, char *shown, size_t capacity, struct err *err)
@@ -44,7 +50,7 @@ int backend_check_url(const char *url, const char *what, char *shown, size_t cap
         return check_file(url, what, shown, capacity, err);
     if (redis_url_is(url))
         return check_redis(url, what, shown, capacity, err);
-    if (!url_has_scheme(url, "postgres") && !url_has_scheme(url, "postgresql"))
+    if (!is_postgres(url))
         return err_set(err, ERR_USAGE,
                        "%s names no place to meet that lockstep knows; known are postgres://..., redis://... (rediss, "
                        "redis+unix, redis+sentinel), and file:/DIRECTORY",
@@ -61,7 +67,11 @@ struct backend *backend_open(const struct backend_config *config, struct err *er
 {
     if (is_file(config->url))
         return file_open(config, err);
-    return redis_url_is(config->url) ? redis_open(config, err) : postgres_open(config, err);
+    if (!redis_url_is(config->url))
+        return postgres_open(config, err);
+    return config->database_url && is_postgres(config->database_url)
+               ? split_open(config, redis_open, postgres_open, err)
+               : redis_open(config, err);
 }
 
 enum op_result backend_result(const struct err *err)

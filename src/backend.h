@@ -29,17 +29,21 @@ struct backend_handlers {
     void (*warned)(void *user, const char *text);
 };
 
+/* How much of a place is used: a split one (src/split.h) has the lock here and the records there. */
+enum backend_part { BACKEND_WHOLE, BACKEND_LOCK, BACKEND_RECORDS };
+
 /* The strings must live as long as the backend. */
 struct backend_config {
     uv_loop_t *loop;
-    const char *url;      /* validated by backend_check_url */
-    const char *name;     /* which gate */
-    const char *target;   /* the version that is looked for and recorded */
-    const char *schema;   /* Postgres: where the record tables are */
-    const char *database; /* Postgres: name of the database that the command migrates, "" = that of the URL */
-    const char *command;  /* the migration command for the record, secrets masked */
-    const char *version;  /* of lockstep */
-    bool allow_eviction;  /* Redis: also one that may evict any key */
+    const char *url;          /* validated by backend_check_url */
+    const char *name;         /* which gate */
+    const char *target;       /* the version that is looked for and recorded */
+    const char *schema;       /* Postgres: where the record tables are */
+    const char *database_url; /* what the command migrates; NULL = unknown */
+    const char *command;      /* the migration command for the record, secrets masked */
+    const char *version;      /* of lockstep */
+    bool allow_eviction;      /* Redis: also one that may evict any key */
+    enum backend_part part;
     struct holder holder;
     struct times times;
     int64_t connect_timeout; /* ms */

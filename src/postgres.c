@@ -267,6 +267,19 @@ static const struct backend_ops ops = {
     .close = postgres_close,
 };
 
+/* Sessions of older runs are in the database that the command migrates, which need not be that of the lock. */
+static void find_database(struct postgres *p)
+{
+    struct url url;
+    struct err unused;
+    const char *text = p->base.config.database_url;
+    if (!text || url_parse(&url, text, "", &unused) != 0)
+        return;
+    const char *name = url_get(&url, "dbname");
+    snprintf(p->database, sizeof p->database, "%s", name ? name : "");
+    url_free(&url);
+}
+
 struct backend *postgres_open(const struct backend_config *config, struct err *err)
 {
     struct postgres *p = calloc(1, sizeof *p);
@@ -289,6 +302,7 @@ struct backend *postgres_open(const struct backend_config *config, struct err *e
         postgres_close(&p->base);
         return NULL;
     }
+    find_database(p);
     p->lock = pg_link_new(&link);
     p->clerk = pg_link_new(&link);
     if (!p->lock || !p->clerk || pg_records_init(&p->records, config->schema) != 0) {

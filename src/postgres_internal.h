@@ -18,6 +18,7 @@ struct postgres {
     struct pg_records records;
     struct pg_link *lock, *clerk;
     char application_name[64];
+    char database[64]; /* name of the one that the command migrates, "" = that of the URL */
     char channel[32];
     uint64_t key;
     bool holding;

@@ -5,7 +5,7 @@
 
 static struct pg_link *looker(struct postgres *p)
 {
-    return p->holding ? p->clerk : p->lock;
+    return p->holding || p->base.config.part == BACKEND_RECORDS ? p->clerk : p->lock;
 }
 
 /* What both answers begin with: the backend's process id, and whether it is a standby. True if there is nothing more to

@@ -168,7 +168,7 @@ void postgres_fence(struct backend *b, uint64_t below)
     const struct pg_param params[] = {
         postgres_text(p->line),
         postgres_number(p->token_text, (long long)below),
-        postgres_text(b->config.database),
+        postgres_text(p->database),
     };
     pg_link_run(p->clerk, sql, params, sizeof params / sizeof params[0], on_fenced);
 }
@@ -243,6 +243,8 @@ static void on_ended(void *user, PGresult *result, const struct err *err, const 
     } else if (PQntuples(result) == 0) {
         err_set(&words, ERR_LOST, "another replica has taken the run over");
         postgres_reply_error(p, OP_END, &words);
+    } else if (p->base.config.part == BACKEND_RECORDS) { /* committed by itself */
+        postgres_reply(p, OP_END, OP_OK, NULL, NULL);
     } else {
         pg_link_run(p->lock, "COMMIT", NULL, 0, on_committed);
     }

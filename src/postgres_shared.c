@@ -42,7 +42,7 @@ bool postgres_is_missing_table(const char *sqlstate)
  * (measured with PgBouncer; others are known to do so). Behind one, NOTIFY never arrives. */
 void postgres_learn_pid(struct postgres *p, const char *backend_pid)
 {
-    if (p->holding)
+    if (p->holding || p->base.config.part == BACKEND_RECORDS)
         return;
     p->pooled = strtol(backend_pid, NULL, 10) != PQbackendPID(pg_link_conn(p->lock));
     if (!p->introduced)

@@ -50,10 +50,11 @@ static void warn_of_eviction(struct redis *r, const char *policy)
     if (!risky || r->warned)
         return;
     r->warned = true;
-    snprintf(text, sizeof text,
-             "this Redis may evict the lock when its memory is full (maxmemory-policy %s); the migration would be stopped "
-             "then; noeviction is right for a place to meet",
-             policy);
+    snprintf(
+        text, sizeof text,
+        "this Redis may evict the lock when its memory is full (maxmemory-policy %s); the migration would be stopped "
+        "then; noeviction is right for a place to meet",
+        policy);
     r->base.config.handlers.warned(r->base.config.user, text);
 }
 
@@ -68,10 +69,11 @@ static void on_lock(void *user, redisReply *reply, const struct err *err)
     long long fence = reply->elements > 0 ? reply->element[0]->integer : 0;
     const char *policy = reply->elements > 1 && reply->element[1]->str ? reply->element[1]->str : "";
     if (fence < 0) {
-        err_set(&words, ERR_REFUSED,
-                "Redis at %s may evict any key, also the lock and what is applied (maxmemory-policy %s); set noeviction, "
-                "or meet elsewhere, or take the risk with --allow-eviction (LOCKSTEP_ALLOW_EVICTION=1)",
-                redis_link_where(redis_client_link(r->lock)), policy);
+        err_set(
+            &words, ERR_REFUSED,
+            "Redis at %s may evict any key, also the lock and what is applied (maxmemory-policy %s); set noeviction, "
+            "or meet elsewhere, or take the risk with --allow-eviction (LOCKSTEP_ALLOW_EVICTION=1)",
+            redis_link_where(redis_client_link(r->lock)), policy);
         redis_answer_error(r, OP_LOCK, &words);
         return;
     }
@@ -130,7 +132,8 @@ static void on_beat(void *user, redisReply *reply, const struct err *err)
         return;
     }
     err_set(&lost, ERR_LOST, "%s",
-            err ? err->text : "Redis does not know of our lease any more (it was flushed, evicted, restarted or expired)");
+            err ? err->text
+                : "Redis does not know of our lease any more (it was flushed, evicted, restarted or expired)");
     redis_answer_error(r, OP_BEAT, &lost);
 }
 

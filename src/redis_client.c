@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOVES_MAX        5
-#define SENTINEL_MS      2000 /* a silent one must not use up the time that the gate gives a call */
+#define MOVES_MAX   5
+#define SENTINEL_MS 2000 /* a silent one must not use up the time that the gate gives a call */
 
 struct redis_client {
     struct redis_link_config config;
@@ -91,8 +91,8 @@ static void on_reply(void *user, redisReply *reply, const struct err *err)
         return;
     }
     redis_error_of_reply(
-        reply,
-        &(struct redis_error_context){client->config.url, client->config.name, redis_link_where(client->link)}, &words);
+        reply, &(struct redis_error_context){client->config.url, client->config.name, redis_link_where(client->link)},
+        &words);
     if (redis_error_is(reply, "READONLY")) /* a master no more: who is it now? */
         redis_link_drop(client->link);
     finish(client, NULL, &words);

@@ -28,8 +28,8 @@ void redis_add_number(struct redis_words *words, char text[24], int64_t number);
  * out. */
 struct redis_client *redis_client_new(const struct redis_link_config *link, char *const keys[REDIS_KEYS]);
 
-/* Runs the command `words`, connecting first if need be. As redis_link_run, but an error that the server replied arrives as
- * `err` too. */
+/* Runs the command `words`, connecting first if need be. As redis_link_run, but an error that the server replied
+ * arrives as `err` too. */
 void redis_client_command(struct redis_client *client, const struct redis_words *words, redis_done *done);
 
 /* Runs `script` with `arguments` (copied) behind the keys. */

@@ -5,7 +5,7 @@
 
 /* Everything that the scripts and the links say (redis_scripts.c, redis_link.c). */
 #define ACL_COMMANDS                                                                                                   \
-    "+select +role +hmget +eval +evalsha +info +time +get +set +del +pexpire +incr +hget +hset +hsetnx"        \
+    "+select +role +hmget +eval +evalsha +info +time +get +set +del +pexpire +incr +hget +hset +hsetnx"                \
     " +hincrby +hdel +rpush +llen +lpop +lindex +publish +subscribe"
 
 static const struct {
@@ -34,7 +34,8 @@ static const struct {
     {"ERR invalid password", ERR_REFUSED, "the password of the URL is wrong"},
     {"ERR AUTH", ERR_REFUSED, "the URL has a password, but the server has none"},
     {"DENIED", ERR_REFUSED,
-     "it is in protected mode and talks to its own host only: give it a password and the URL the same one, or let it bind "
+     "it is in protected mode and talks to its own host only: give it a password and the URL the same one, or let it "
+     "bind "
      "to the network by intention (protected-mode no)"},
     {"ERR DB index", ERR_REFUSED, "it has no database of that number: mend the end of the URL"},
     {"ERR SELECT is not allowed", ERR_REFUSED, "a cluster has only database 0: mend the end of the URL"},

@@ -15,7 +15,8 @@ struct redis_error_context {
     const char *where; /* the server's HOST:PORT */
 };
 
-/* Whether `reply` is the error whose first word is `code` (NOSCRIPT, MOVED, ...), its own or of a command in a script. */
+/* Whether `reply` is the error whose first word is `code` (NOSCRIPT, MOVED, ...), its own or of a command in a script.
+ */
 bool redis_error_is(const redisReply *reply, const char *code);
 
 /* Turns an error reply into a code and a line with the remedy. */

@@ -41,9 +41,9 @@ struct redis_link {
     struct watch *watch;
     int fd; /* ours until hiredis has it */
     redisContext *redis;
-    SSL *session;                 /* owned by hiredis once the handshake has begun */
+    SSL *session; /* owned by hiredis once the handshake has begun */
     enum greeting greeted[GREETINGS];
-    int greetings, greeting;      /* how many replies to greetings are still to come, and which is next */
+    int greetings, greeting; /* how many replies to greetings are still to come, and which is next */
     char *command;
     long long length;
     redis_done *done;
@@ -168,7 +168,7 @@ static void broke_with_its_error(struct redis_link *link)
         broke(link, &err);
         return;
     }
-    const char *reason = redis->err == REDIS_ERR_EOF ? "the server closed the connection"
+    const char *reason = redis->err == REDIS_ERR_EOF  ? "the server closed the connection"
                          : redis->err == REDIS_ERR_IO ? strerror(errno)
                                                       : redis->errstr;
     if (redis->err == REDIS_ERR_PROTOCOL)
@@ -209,7 +209,8 @@ static void take_greeting(struct redis_link *link, const redisReply *reply)
     enum greeting greeting = link->greeted[link->greeting++];
     link->greetings--;
     if (reply->type == REDIS_REPLY_ERROR) {
-        redis_error_of_reply(reply, &(struct redis_error_context){link->config.url, link->config.name, link->where}, &err);
+        redis_error_of_reply(reply, &(struct redis_error_context){link->config.url, link->config.name, link->where},
+                             &err);
         broke(link, &err);
     } else if (greeting == GREET_ROLE &&
                (reply->elements < 1 || !reply->element[0]->str || strcmp(reply->element[0]->str, "master") != 0)) {

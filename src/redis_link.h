@@ -1,5 +1,5 @@
-/* One hiredis connection on a libuv loop: connects when first used, runs one command at a time, never blocks. The socket
- * and its timers are ours, because hiredis' own adapter reports neither a refused nor a silent server
+/* One hiredis connection on a libuv loop: connects when first used, runs one command at a time, never blocks. The
+ * socket and its timers are ours, because hiredis' own adapter reports neither a refused nor a silent server
  * (research/locks.md section 4, measured); hiredis speaks the protocol. */
 #ifndef LOCKSTEP_REDIS_LINK_H
 #define LOCKSTEP_REDIS_LINK_H
@@ -43,8 +43,8 @@ struct redis_link *redis_link_new(const struct redis_link_config *config);
 /* The next connection goes to `host` (copied) and `port`; with NULL to the hosts of the URL, the first again. */
 void redis_link_aim(struct redis_link *link, const char *host, int port);
 
-/* Runs a command of `count` words, connecting first if need be, and calls `done` from the loop, unless the link is dropped
- * before. Nothing may be running. The words are copied. */
+/* Runs a command of `count` words, connecting first if need be, and calls `done` from the loop, unless the link is
+ * dropped before. Nothing may be running. The words are copied. */
 void redis_link_run(struct redis_link *link, int count, const char *const words[], const size_t lengths[],
                     redis_done *done);
 

@@ -77,6 +77,17 @@ static struct redis_client *looker(const struct redis *r)
     return r->holding ? r->clerk : r->lock;
 }
 
+static void ask_script(struct redis *r)
+{
+    struct redis_words arguments = {.count = 0};
+    char own[24], quarantine[24];
+    redis_add(&arguments, r->base.config.target);
+    redis_add_number(&arguments, own, (int64_t)r->asked_look.own);
+    redis_add(&arguments, r->base.config.holder.nonce);
+    redis_add_number(&arguments, quarantine, r->base.config.times.quarantine);
+    redis_client_script(looker(r), REDIS_LOOK, &arguments, on_look);
+}
+
 static void on_applied(void *user, redisReply *reply, const struct err *err)
 {
     struct redis *r = user;
@@ -93,13 +104,7 @@ static void on_applied(void *user, redisReply *reply, const struct err *err)
         redis_answer(r, OP_LOOK, OP_OK, &look);
         return;
     }
-    struct redis_words arguments = {.count = 0};
-    char own[24], quarantine[24];
-    redis_add(&arguments, r->base.config.target);
-    redis_add_number(&arguments, own, (int64_t)r->asked_look.own);
-    redis_add(&arguments, r->base.config.holder.nonce);
-    redis_add_number(&arguments, quarantine, r->base.config.times.quarantine);
-    redis_client_script(looker(r), REDIS_LOOK, &arguments, on_look);
+    ask_script(r);
 }
 
 /* On the fast path this plain command is the only one. */
@@ -108,6 +113,10 @@ void redis_look(struct backend *b, const struct look_ask *ask)
     struct redis *r = redis_of(b);
     struct redis_words words = {.count = 0};
     r->asked_look = *ask;
+    if (b->config.part == BACKEND_LOCK) {
+        ask_script(r);
+        return;
+    }
     redis_add(&words, "HMGET");
     redis_add(&words, r->keys[REDIS_KEY_APPLIED]);
     redis_add(&words, b->config.target);
@@ -135,6 +144,10 @@ void redis_mark(struct backend *b, const struct mark *mark)
         redis_client_drop(r->clerk);
     r->telling = false;
     redis_add(&arguments, r->value);
+    if (b->config.part == BACKEND_LOCK) {
+        redis_client_script(r->clerk, REDIS_VOUCH, &arguments, on_marked);
+        return;
+    }
     redis_add_number(&arguments, token, (int64_t)mark->token);
     redis_add(&arguments, b->config.target);
     redis_add_number(&arguments, attempt, mark->attempt);

@@ -6,8 +6,9 @@
 #include <string.h>
 
 const char *const redis_key_names[REDIS_KEYS] = {
-    [REDIS_KEY_LOCK] = "lock", [REDIS_KEY_FENCE] = "fence",     [REDIS_KEY_GATE] = "gate",       [REDIS_KEY_APPLIED] = "applied",
-    [REDIS_KEY_RUNS] = "runs", [REDIS_KEY_OUTPUTS] = "outputs", [REDIS_KEY_TARGETS] = "targets", [REDIS_KEY_TOKENS] = "tokens",
+    [REDIS_KEY_LOCK] = "lock",       [REDIS_KEY_FENCE] = "fence",   [REDIS_KEY_GATE] = "gate",
+    [REDIS_KEY_APPLIED] = "applied", [REDIS_KEY_RUNS] = "runs",     [REDIS_KEY_OUTPUTS] = "outputs",
+    [REDIS_KEY_TARGETS] = "targets", [REDIS_KEY_TOKENS] = "tokens",
 };
 
 #define NAMES "local lock, fence, gate, applied, runs, outputs, targets, tokens = unpack(KEYS)\n"
@@ -22,10 +23,12 @@ const char *const redis_key_names[REDIS_KEYS] = {
     "  return string.match(redis.call('INFO', section), name .. ':([%w_-]+)')\n"                                       \
     "end\n"
 
-#define SERVER "(info('replication', 'master_replid') or 'unknown')"
+/* Tells whoever listens that there is something to look at. */
+#define WAKE(token) "redis.call('PUBLISH', string.gsub(lock, 'lock$', 'wake'), " token ")\n"
 
-#define FIELD                                                                                                          \
-    "local function field(token, name) return redis.call('HGET', runs, token .. '.' .. name) end\n"
+#define SERVER      "(info('replication', 'master_replid') or 'unknown')"
+
+#define FIELD       "local function field(token, name) return redis.call('HGET', runs, token .. '.' .. name) end\n"
 
 /* Older ended runs are forgotten: a container that restarts for weeks must not fill a Redis. */
 #define KEEP_RUNS    "1000"
@@ -35,19 +38,19 @@ static const char *const texts[REDIS_SCRIPTS] = {
     /* Our own lock of before, whose reply or connection was lost, is ours to take again, with a new fence. A fence that
      * is not there was forgotten, as perhaps all else: no server is on record any more (see REDIS_LOOK), and the clock
      * gives a number above all that came before. */
-    [REDIS_LOCK] = NAMES INFO
-    "local held = redis.call('GET', lock)\n"
-    "if held and string.sub(held, 1, #ARGV[1]) ~= ARGV[1] then return {0} end\n"
-    "local policy = info('memory', 'maxmemory_policy') or ''\n"
-    "if string.sub(policy, 1, 7) == 'allkeys' and ARGV[3] ~= '1' then return {-1, policy} end\n"
-    "local last = tonumber(redis.call('HGET', gate, 'token')) or 0\n"
-    "if (tonumber(redis.call('GET', fence)) or -1) < last then\n"
-    "  redis.call('SET', fence, string.format('%.0f', math.max(last, redis.call('TIME')[1])))\n"
-    "  redis.call('HDEL', gate, 'server')\n"
-    "end\n"
-    "local mine = redis.call('INCR', fence)\n"
-    "redis.call('SET', lock, ARGV[1] .. ' ' .. string.format('%.0f', mine), 'PX', ARGV[2])\n"
-    "return {mine, policy}\n",
+    [REDIS_LOCK] =
+        NAMES INFO "local held = redis.call('GET', lock)\n"
+                   "if held and string.sub(held, 1, #ARGV[1]) ~= ARGV[1] then return {0} end\n"
+                   "local policy = info('memory', 'maxmemory_policy') or ''\n"
+                   "if string.sub(policy, 1, 7) == 'allkeys' and ARGV[3] ~= '1' then return {-1, policy} end\n"
+                   "local last = tonumber(redis.call('HGET', gate, 'token')) or 0\n"
+                   "if (tonumber(redis.call('GET', fence)) or -1) < last then\n"
+                   "  redis.call('SET', fence, string.format('%.0f', math.max(last, redis.call('TIME')[1])))\n"
+                   "  redis.call('HDEL', gate, 'server')\n"
+                   "end\n"
+                   "local mine = redis.call('INCR', fence)\n"
+                   "redis.call('SET', lock, ARGV[1] .. ' ' .. string.format('%.0f', mine), 'PX', ARGV[2])\n"
+                   "return {mine, policy}\n",
 
     [REDIS_LOOK] = NAMES INFO FIELD NOW
     "local known = redis.call('HMGET', gate, 'token', 'server')\n"
@@ -99,45 +102,43 @@ static const char *const texts[REDIS_SCRIPTS] = {
     "      redis.call('HDEL', runs, old .. '.' .. name)\n"
     "    end\n"
     "  end\n"
-    "end\n"
-    "redis.call('PUBLISH', string.gsub(lock, 'lock$', 'wake'), token)\n"
-    "return 1\n",
+    "end\n" WAKE("token") "return 1\n",
 
-    [REDIS_BEAT] = NAMES
-    "if redis.call('GET', lock) ~= ARGV[1] then return 0 end\n"
-    "return redis.call('PEXPIRE', lock, ARGV[2])\n", /* never SET: a lost key is lost */
+    [REDIS_VOUCH] = NAMES INFO "if redis.call('GET', lock) ~= ARGV[1] then return 0 end\n"
+                               "redis.call('HSET', gate, 'server', " SERVER ")\n" WAKE("''") "return 1\n",
 
-    [REDIS_PROGRESS] = NAMES NOW
-    "if redis.call('GET', lock) ~= ARGV[1] then return 0 end\n"
-    "redis.call('HSET', runs, ARGV[2] .. '.last_line', ARGV[3], ARGV[2] .. '.beat_at', now)\n"
-    "return 1\n",
+    [REDIS_BEAT] = NAMES "if redis.call('GET', lock) ~= ARGV[1] then return 0 end\n"
+                         "return redis.call('PEXPIRE', lock, ARGV[2])\n", /* never SET: a lost key is lost */
+
+    [REDIS_PROGRESS] =
+        NAMES NOW "if redis.call('GET', lock) ~= ARGV[1] then return 0 end\n"
+                  "redis.call('HSET', runs, ARGV[2] .. '.last_line', ARGV[3], ARGV[2] .. '.beat_at', now)\n"
+                  "return 1\n",
 
     /* not_before: DESIGN section 2, rule 8. The first write of a script is the only one that maxmemory refuses (Redis
      * source, scriptVerifyOOM), and never a PEXPIRE: the result of a migration must not be lost for want of memory. */
-    [REDIS_END] = NAMES FIELD NOW
-    "local token, state = ARGV[2], ARGV[3]\n"
-    "if redis.call('GET', lock) ~= ARGV[1] or redis.call('HGET', gate, 'token') ~= token\n"
-    "  or field(token, 'state') ~= 'running' then return 0 end\n"
-    "redis.call('PEXPIRE', lock, 1000)\n"
-    "local target = field(token, 'target')\n"
-    "redis.call('HSET', runs, token .. '.state', state, token .. '.exit_status', ARGV[4], token .. '.last_line', ARGV[5],\n"
-    "  token .. '.finished_at', now)\n"
-    "redis.call('HSET', outputs, token, ARGV[6])\n"
-    "if state == 'failed' then\n"
-    "  local failures = redis.call('HINCRBY', targets, 'failures:' .. target, 1)\n"
-    "  local pause = math.min(1000 * 2 ^ math.min(failures, 20), 300000)\n"
-    "  redis.call('HSET', targets, 'failed:' .. target, token, 'not_before:' .. target,\n"
-    "    string.format('%.0f', now + pause))\n"
-    "elseif state == 'succeeded' and redis.call('HSETNX', applied, target, token) == 1 then\n"
-    "  redis.call('HSET', applied, '', token)\n"
-    "end\n"
-    "redis.call('DEL', lock)\n"
-    "redis.call('PUBLISH', string.gsub(lock, 'lock$', 'wake'), token)\n"
-    "return 1\n",
+    [REDIS_END] =
+        NAMES FIELD NOW "local token, state = ARGV[2], ARGV[3]\n"
+                        "if redis.call('GET', lock) ~= ARGV[1] or redis.call('HGET', gate, 'token') ~= token\n"
+                        "  or field(token, 'state') ~= 'running' then return 0 end\n"
+                        "redis.call('PEXPIRE', lock, 1000)\n"
+                        "local target = field(token, 'target')\n"
+                        "redis.call('HSET', runs, token .. '.state', state, token .. '.exit_status', ARGV[4], token .. "
+                        "'.last_line', ARGV[5],\n"
+                        "  token .. '.finished_at', now)\n"
+                        "redis.call('HSET', outputs, token, ARGV[6])\n"
+                        "if state == 'failed' then\n"
+                        "  local failures = redis.call('HINCRBY', targets, 'failures:' .. target, 1)\n"
+                        "  local pause = math.min(1000 * 2 ^ math.min(failures, 20), 300000)\n"
+                        "  redis.call('HSET', targets, 'failed:' .. target, token, 'not_before:' .. target,\n"
+                        "    string.format('%.0f', now + pause))\n"
+                        "elseif state == 'succeeded' and redis.call('HSETNX', applied, target, token) == 1 then\n"
+                        "  redis.call('HSET', applied, '', token)\n"
+                        "end\n"
+                        "redis.call('DEL', lock)\n" WAKE("token") "return 1\n",
 
-    [REDIS_RELEASE] = NAMES
-    "if redis.call('GET', lock) ~= ARGV[1] then return 0 end\n"
-    "return redis.call('DEL', lock)\n",
+    [REDIS_RELEASE] = NAMES "if redis.call('GET', lock) ~= ARGV[1] then return 0 end\n"
+                            "redis.call('DEL', lock)\n" WAKE("''") "return 1\n",
 };
 
 const char *redis_script_text(enum redis_script script)

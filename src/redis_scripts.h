@@ -18,10 +18,11 @@ enum redis_key {
 };
 
 enum redis_script {
-    REDIS_LOCK,     /* nonce, lease ms, 1 = evicting servers too -> {fence or 0 = busy or -1 = evicts, policy} */
-    REDIS_LOOK,     /* target, own token, nonce, quarantine ms -> an array, enum redis_look_item */
-    REDIS_MARK,     /* value, token, target, attempt, host, container, pid, command, version, nonce, root -> 1, 0 = busy */
-    REDIS_BEAT,     /* value, lease ms -> 1, 0 = lost */
+    REDIS_LOCK,  /* nonce, lease ms, 1 = evicting servers too -> {fence or 0 = busy or -1 = evicts, policy} */
+    REDIS_LOOK,  /* target, own token, nonce, quarantine ms -> an array, enum redis_look_item */
+    REDIS_MARK,  /* value, token, target, attempt, host, container, pid, command, version, nonce, root -> 1, 0 = busy */
+    REDIS_VOUCH, /* value -> 1, 0 = busy. A mark whose records are in another place */
+    REDIS_BEAT,  /* value, lease ms -> 1, 0 = lost */
     REDIS_PROGRESS, /* value, token, last line */
     REDIS_END,      /* value, token, state, exit status, last line, output -> 1, 0 = lost */
     REDIS_RELEASE,  /* value */

@@ -12,8 +12,8 @@
 struct redis_sentinel {
     struct redis_link_config config;
     struct redis_link *link;
-    int current;    /* which of the URL's sentinels */
-    int asked;      /* how many of them without an answer that helps */
+    int current; /* which of the URL's sentinels */
+    int asked;   /* how many of them without an answer that helps */
     int64_t patience;
     struct later *timer;
     struct err failure;
@@ -95,9 +95,8 @@ static void ask(struct redis_sentinel *s)
 {
     aim(s);
     set_timer(s, s->patience, on_silence);
-    redis_link_run(s->link, 3,
-                   (const char *const[]){"SENTINEL", "GET-MASTER-ADDR-BY-NAME", s->config.url->master}, NULL,
-                   on_address);
+    redis_link_run(s->link, 3, (const char *const[]){"SENTINEL", "GET-MASTER-ADDR-BY-NAME", s->config.url->master},
+                   NULL, on_address);
 }
 
 void redis_sentinel_find(struct redis_sentinel *s, int64_t patience, redis_found *done, void *user)

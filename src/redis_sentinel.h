@@ -13,8 +13,8 @@ typedef void redis_found(void *user, const char *host, int port, const struct er
 /* Asks the sentinels of link->url. Of `link`, peer and callbacks are replaced. NULL if memory is out. */
 struct redis_sentinel *redis_sentinel_new(const struct redis_link_config *link);
 
-/* Asks each sentinel in turn, beginning with the one that answered last, until one names the master's address, and calls
- * `done` from the loop, unless reset before. A silent one is given up after `patience` ms. */
+/* Asks each sentinel in turn, beginning with the one that answered last, until one names the master's address, and
+ * calls `done` from the loop, unless reset before. A silent one is given up after `patience` ms. */
 void redis_sentinel_find(struct redis_sentinel *sentinel, int64_t patience, redis_found *done, void *user);
 
 /* Subscribes at one of them, and at the next when that one goes away; calls `switched` whenever they announce another

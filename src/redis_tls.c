@@ -96,8 +96,9 @@ int redis_tls_explain(const SSL *session, const char *where, struct err *err)
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
     if (!reason)
         return 0;
-    return err_set(err, ERR_REFUSED, "TLS with %s: %s; does that port speak TLS, and does the server want cert= and key=?",
-                   where, reason);
+    return err_set(err, ERR_REFUSED,
+                   "TLS with %s: %s; does that port speak TLS, and does the server want cert= and key=?", where,
+                   reason);
 }
 
 void redis_tls_free(struct redis_tls *tls)

@@ -9,15 +9,16 @@
 
 struct redis_tls;
 
-/* Reads the certificates that `url` names, or the system's (SSL_CERT_FILE is respected). NULL with ERR_USAGE if a file of
- * the URL is wrong. `url` must live as long. */
+/* Reads the certificates that `url` names, or the system's (SSL_CERT_FILE is respected). NULL with ERR_USAGE if a file
+ * of the URL is wrong. `url` must live as long. */
 struct redis_tls *redis_tls_new(const struct redis_url *url, struct err *err);
 
 /* A session for a connection to `host`, a name or an address, which its certificate must carry unless the URL says
  * insecure. The caller frees it or hands it to hiredis. NULL if memory is out. */
 SSL *redis_tls_session(const struct redis_tls *tls, const char *host);
 
-/* Why the handshake of `session` failed, in words with the remedy; -1 with ERR_REFUSED, or 0 if TLS was not the reason. */
+/* Why the handshake of `session` failed, in words with the remedy; -1 with ERR_REFUSED, or 0 if TLS was not the reason.
+ */
 int redis_tls_explain(const SSL *session, const char *where, struct err *err);
 
 void redis_tls_free(struct redis_tls *tls);
