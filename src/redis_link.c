@@ -1,25 +1,19 @@
 #include "redis_link.h"
 
 #include "later.h"
+#include "redis_dial.h"
 #include "redis_error.h"
-#include "resolve.h"
 #include "watch.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <hiredis/hiredis_ssl.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define ADDRESSES_MAX 8
-#define KEEPALIVE_S   5
-
-enum link_state { LINK_CLOSED, LINK_RESOLVING, LINK_CONNECTING, LINK_IDLE, LINK_RUNNING };
+enum link_state { LINK_CLOSED, LINK_DIALLING, LINK_IDLE, LINK_RUNNING };
 
 /* What is sent ahead of the first command, in one flight with it. */
 enum greeting { GREET_AUTH, GREET_SELECT, GREET_ROLE, GREETINGS };
@@ -27,21 +21,12 @@ enum greeting { GREET_AUTH, GREET_SELECT, GREET_ROLE, GREETINGS };
 struct redis_link {
     struct redis_link_config config;
     enum link_state state;
-    char host[256]; /* where we are connected or connecting to */
-    int port;
-    char where[300];
-    bool aimed;
-    int host_index, hosts_left; /* of the URL's: the one we are at, and how many are still to be tried */
-    char addresses[ADDRESSES_MAX][INET6_ADDRSTRLEN];
-    int address_count, address_index;
-    unsigned silences; /* connects that were given up since the last that succeeded: begin with another address */
-    struct resolve *resolve;
+    struct redis_dial *dial;
     struct later *later; /* tells of a failure that was there at once */
     struct err failure;
     struct watch *watch;
-    int fd; /* ours until hiredis has it */
     redisContext *redis;
-    SSL *session; /* owned by hiredis once the handshake has begun */
+    SSL *session; /* owned by hiredis */
     enum greeting greeted[GREETINGS];
     int greetings, greeting; /* how many replies to greetings are still to come, and which is next */
     char *command;
@@ -50,18 +35,6 @@ struct redis_link {
     bool *gone; /* set by a drop while a callback is on the stack */
 };
 
-static void connect_next(struct redis_link *link);
-
-struct redis_link *redis_link_new(const struct redis_link_config *config)
-{
-    struct redis_link *link = calloc(1, sizeof *link);
-    if (!link)
-        return NULL;
-    link->config = *config;
-    link->fd = -1;
-    return link;
-}
-
 bool redis_link_connected(const struct redis_link *link)
 {
     return link->state == LINK_IDLE;
@@ -69,32 +42,24 @@ bool redis_link_connected(const struct redis_link *link)
 
 const char *redis_link_where(const struct redis_link *link)
 {
-    return link->where;
+    return redis_dial_where(link->dial);
 }
 
 void redis_link_aim(struct redis_link *link, const char *host, int port)
 {
-    link->aimed = host != NULL;
-    if (host)
-        snprintf(link->host, sizeof link->host, "%s", host);
-    link->port = port;
+    redis_dial_aim(link->dial, host, port);
 }
 
 static void disconnect(struct redis_link *link)
 {
-    resolve_cancel(link->resolve);
-    link->resolve = NULL;
+    redis_dial_cancel(link->dial);
     later_cancel(link->later);
     link->later = NULL;
     watch_free(link->watch);
     link->watch = NULL;
-    if (link->redis)
-        redisFree(link->redis); /* with the descriptor and the session */
-    else if (link->fd >= 0)
-        close(link->fd);
+    redisFree(link->redis); /* with the descriptor and the session */
     link->redis = NULL;
     link->session = NULL;
-    link->fd = -1;
     link->greetings = link->greeting = 0;
     link->state = LINK_CLOSED;
 }
@@ -111,7 +76,8 @@ void redis_link_drop(struct redis_link *link)
     if (link->gone)
         *link->gone = true;
     link->gone = NULL;
-    link->silences += link->state == LINK_CONNECTING;
+    if (link->state == LINK_RUNNING)
+        redis_dial_heard(link->dial, false);
     disconnect(link);
     forget_command(link);
 }
@@ -121,6 +87,7 @@ void redis_link_free(struct redis_link *link)
     if (!link)
         return;
     redis_link_drop(link);
+    redis_dial_free(link->dial);
     free(link);
 }
 
@@ -164,7 +131,7 @@ static void broke_with_its_error(struct redis_link *link)
 {
     struct err err;
     const redisContext *redis = link->redis;
-    if (link->session && redis_tls_explain(link->session, link->where, &err) != 0) {
+    if (link->session && redis_tls_explain(link->session, redis_link_where(link), &err) != 0) {
         broke(link, &err);
         return;
     }
@@ -172,9 +139,9 @@ static void broke_with_its_error(struct redis_link *link)
                          : redis->err == REDIS_ERR_IO ? strerror(errno)
                                                       : redis->errstr;
     if (redis->err == REDIS_ERR_PROTOCOL)
-        err_set(&err, ERR_REFUSED, "%s does not speak the Redis protocol: %s", link->where, reason);
+        err_set(&err, ERR_REFUSED, "%s does not speak the Redis protocol: %s", redis_link_where(link), reason);
     else
-        err_set(&err, ERR_UNAVAILABLE, "connection to Redis at %s: %s", link->where, reason);
+        err_set(&err, ERR_UNAVAILABLE, "connection to Redis at %s: %s", redis_link_where(link), reason);
     broke(link, &err);
 }
 
@@ -209,12 +176,13 @@ static void take_greeting(struct redis_link *link, const redisReply *reply)
     enum greeting greeting = link->greeted[link->greeting++];
     link->greetings--;
     if (reply->type == REDIS_REPLY_ERROR) {
-        redis_error_of_reply(reply, &(struct redis_error_context){link->config.url, link->config.name, link->where},
-                             &err);
+        redis_error_of_reply(
+            reply, &(struct redis_error_context){link->config.url, link->config.name, redis_link_where(link)}, &err);
         broke(link, &err);
     } else if (greeting == GREET_ROLE &&
                (reply->elements < 1 || !reply->element[0]->str || strcmp(reply->element[0]->str, "master") != 0)) {
-        err_set(&err, ERR_UNAVAILABLE, "%s is no master (any more), although a sentinel named it", link->where);
+        err_set(&err, ERR_UNAVAILABLE, "%s is no master (any more), although a sentinel named it",
+                redis_link_where(link));
         broke(link, &err);
     }
 }
@@ -225,7 +193,7 @@ static void take_reply(struct redis_link *link, redisReply *reply)
         take_greeting(link, reply);
     } else if (link->done) {
         link->state = LINK_IDLE;
-        link->silences = 0;
+        redis_dial_heard(link->dial, true);
         finish(link, reply, NULL);
     } else {
         link->config.message(link->config.user, reply);
@@ -295,175 +263,56 @@ static void send_command(struct redis_link *link)
 
 /* ---- connecting ------------------------------------------------------------------------------------------------- */
 
-/* The present address does not answer: on to the next, of this host or of the URL's next. */
-static void connect_failed(struct redis_link *link, const char *reason)
-{
-    err_set(&link->failure, ERR_UNAVAILABLE, "could not connect to Redis at %s: %s", link->where, reason);
-    watch_free(link->watch);
-    link->watch = NULL;
-    if (link->fd >= 0)
-        close(link->fd);
-    link->fd = -1;
-    link->address_index++;
-    connect_next(link);
-}
-
 static int start_tls(struct redis_link *link)
 {
     if (!link->config.tls)
         return 0;
-    link->session = redis_tls_session(link->config.tls, link->host);
+    link->session = redis_tls_session(link->config.tls, redis_dial_host(link->dial));
     if (link->session && redisInitiateSSL(link->redis, link->session) == REDIS_OK)
         return 0;
     SSL_free(link->session); /* the connection does not own it yet */
     link->session = NULL;
-    err_set(&link->failure, ERR_REFUSED, "TLS with %s cannot even begin", link->where);
-    return -1;
+    return err_set(&link->failure, ERR_REFUSED, "TLS with %s cannot even begin", redis_link_where(link));
 }
 
-static void on_connected(struct redis_link *link)
+static void on_dialled(void *user, int fd, const struct err *err)
 {
+    struct redis_link *link = user;
     redisOptions options = {.type = REDIS_CONN_USERFD, .options = REDIS_OPT_NONBLOCK};
-    options.endpoint.fd = link->fd;
-    watch_free(link->watch);
-    link->watch = watch_new(link->config.loop, link->fd, on_socket, link);
+    if (err) {
+        broke(link, err);
+        return;
+    }
+    options.endpoint.fd = fd;
     link->redis = redisConnectWithOptions(&options);
+    if (!link->redis)
+        close(fd);
+    else
+        link->watch = watch_new(link->config.loop, fd, on_socket, link);
     err_set(&link->failure, ERR_SYSTEM, "out of memory");
-    if (!link->redis || !link->watch || start_tls(link) != 0) {
+    if (!link->watch || start_tls(link) != 0) {
         on_broken_later(link);
         return;
     }
-    link->fd = -1;
     greet_all(link);
     send_command(link);
 }
 
-static void on_connecting(void *user, int events)
+struct redis_link *redis_link_new(const struct redis_link_config *config)
 {
-    struct redis_link *link = user;
-    int error = 0;
-    socklen_t size = sizeof error;
-    (void)events;
-    getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error)
-        connect_failed(link, strerror(error));
-    else
-        on_connected(link);
-}
-
-static void set_socket_options(const struct redis_link *link)
-{
-    int on = 1, seconds = KEEPALIVE_S;
-    unsigned timeout = (unsigned)link->config.user_timeout;
-    setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(link->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    setsockopt(link->fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
-    setsockopt(link->fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
-    setsockopt(link->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
-}
-
-static void connect_to(struct redis_link *link, const struct sockaddr *address, socklen_t size)
-{
-    link->state = LINK_CONNECTING;
-    link->fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (link->fd >= 0 && address->sa_family != AF_UNIX)
-        set_socket_options(link);
-    bool under_way = link->fd >= 0 && (connect(link->fd, address, size) == 0 || errno == EINPROGRESS);
-    int error = errno;
-    if (under_way)
-        link->watch = watch_new(link->config.loop, link->fd, on_connecting, link);
-    if (!link->watch || watch_for(link->watch, UV_WRITABLE) != 0)
-        connect_failed(link, strerror(error));
-}
-
-static void connect_to_socket(struct redis_link *link)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(link->where, sizeof link->where, "%s", link->config.url->socket);
-    if (link->address_index > 0 || strlen(link->config.url->socket) >= sizeof address.sun_path) {
-        link->later = later_call(link->config.loop, 0, on_broken_later, link);
-        return;
-    }
-    strcpy(address.sun_path, link->config.url->socket);
-    connect_to(link, (struct sockaddr *)&address, sizeof address);
-}
-
-static void connect_to_address(struct redis_link *link, const char *text)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)link->port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)link->port)};
-    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
-        connect_to(link, (struct sockaddr *)&v4, sizeof v4);
-    else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
-        connect_to(link, (struct sockaddr *)&v6, sizeof v6);
-    else
-        connect_failed(link, "no address");
-}
-
-static void add_address(struct redis_link *link, const char *address)
-{
-    char *to = link->addresses[link->address_count++];
-    size_t length = strnlen(address, INET6_ADDRSTRLEN - 1);
-    memcpy(to, address, length);
-    to[length] = '\0';
-}
-
-static void on_resolved(void *user, const char *const addresses[], int count, const struct err *err)
-{
-    struct redis_link *link = user;
-    link->resolve = NULL;
-    if (err)
-        link->failure = *err;
-    for (int i = 0; i < count && i < ADDRESSES_MAX; i++)
-        add_address(link, addresses[((unsigned)i + link->silences) % (unsigned)count]);
-    connect_next(link);
-}
-
-/* Goes to the host that is due, whose addresses are not known yet. */
-static void find_host(struct redis_link *link)
-{
-    if (!link->aimed) {
-        const struct redis_host *host = &link->config.url->hosts[link->host_index];
-        snprintf(link->host, sizeof link->host, "%s", host->name);
-        link->port = host->port;
-    }
-    snprintf(link->where, sizeof link->where, strchr(link->host, ':') ? "[%s]:%d" : "%s:%d", link->host, link->port);
-    link->address_index = 0;
-    link->address_count = 0;
-    if (!resolve_needed(link->host)) {
-        add_address(link, link->host);
-        connect_next(link);
-        return;
-    }
-    link->state = LINK_RESOLVING;
-    link->resolve = resolve_start(link->config.loop, link->host, on_resolved, link);
-}
-
-static void connect_next(struct redis_link *link)
-{
-    if (link->config.url->socket && !link->aimed) {
-        connect_to_socket(link);
-    } else if (link->address_index < link->address_count) {
-        connect_to_address(link, link->addresses[link->address_index]);
-    } else if (!link->aimed && --link->hosts_left > 0) {
-        link->host_index = (link->host_index + 1) % link->config.url->host_count;
-        find_host(link);
-    } else {
-        link->later = later_call(link->config.loop, 0, on_broken_later, link);
-    }
-}
-
-static void begin_connect(struct redis_link *link)
-{
-    const struct redis_url *url = link->config.url;
-    link->address_index = link->address_count = 0;
-    if (url->socket && !link->aimed) {
-        connect_next(link);
-        return;
-    }
-    link->hosts_left = url->host_count;
-    link->host_index = link->aimed ? 0 : (int)(link->silences % (unsigned)url->host_count);
-    find_host(link);
+    struct redis_link *link = calloc(1, sizeof *link);
+    if (!link)
+        return NULL;
+    link->config = *config;
+    link->dial = redis_dial_new(&(struct redis_dial_config){.loop = config->loop,
+                                                            .url = config->url,
+                                                            .user_timeout = config->user_timeout,
+                                                            .done = on_dialled,
+                                                            .user = link});
+    if (link->dial)
+        return link;
+    free(link);
+    return NULL;
 }
 
 void redis_link_run(struct redis_link *link, int count, const char *const words[], const size_t lengths[],
@@ -479,6 +328,7 @@ void redis_link_run(struct redis_link *link, int count, const char *const words[
     } else if (link->state == LINK_IDLE) {
         send_command(link);
     } else {
-        begin_connect(link);
+        link->state = LINK_DIALLING;
+        redis_dial_start(link->dial);
     }
 }
