@@ -149,7 +149,8 @@ def test_an_established_gate_is_old_enough(redis_gate):
     assert redis_gate.hash("gate") == {"server": redis_gate.server.replid()}
 
 
-@pytest.mark.parametrize("kind, line", [("redis", "redis_version:7."), ("redis8", "redis_version:8."), ("valkey", "valkey_version:8.")])
+@pytest.mark.parametrize("kind, line", [("redis", "redis_version:7."), ("redis8", "redis_version:8."),
+                                        ("valkey", "valkey_version:8.")])
 def test_kinds_of_redis(redises, kind, line):
     server = redises(kind)
     with socket.create_connection(("127.0.0.1", server.port)) as connection, connection.makefile("rb") as stream:
@@ -230,6 +231,13 @@ def test_sentinels_fail_over_when_asked(sentinels):
     gate = group.gate().establish()
     assert group.fail_over() is group.replica is gate.server
     assert gate.fence() == 0
+
+
+def test_sentinels_with_tls_and_a_password(sentinels, certs):
+    group = sentinels(tls=certs.address, requirepass="locked", sentinel={"requirepass": "locked-too"})
+    for server in (*group.servers, *group.sentinels):
+        assert handshake(server, certs.ca, "127.0.0.1").startswith(b"-NOAUTH")
+    assert group.fail_over() is group.replica
 
 
 def test_gates_of_a_cluster_live_where_their_slot_is(redis_cluster):

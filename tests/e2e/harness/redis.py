@@ -1,4 +1,4 @@
-"""Redis servers: fresh, disposable, restartable, with or without a memory. What lockstep has recorded in them: harness.redis_gate."""
+"""Redis servers: fresh, disposable, restartable, with or without a memory. harness.redis_gate reads what is recorded in them."""
 
 import contextlib
 import itertools
@@ -21,7 +21,7 @@ from harness.waiting import PATIENCE, eventually
 TRIXIE = pathlib.Path(__file__).parents[1] / "tools" / "trixie.sh"
 KINDS = ("redis", "redis8", "valkey")
 
-# The tests' own way in: a user of its own on the unix socket, so that it works whatever is done to the default user, TLS or the network.
+# The tests' own way in: a user of its own on the unix socket, which works whatever is done to the default user, TLS or the network.
 HARNESS, HARNESS_PASSWORD = "harness", "e2e-harness"
 
 SETTINGS = {
@@ -59,8 +59,9 @@ class Server:
         self.settings = {"bind": " ".join(listen), "port": self.port, "dir": self.directory, "unixsocket": self.socket,
                          "unixsocketperm": 777, **SETTINGS}
         if tls:
-            self.settings |= {"port": 0, "tls-port": self.port, "tls-cert-file": tls.cert, "tls-key-file": tls.key,
-                              "tls-ca-cert-file": client_ca or tls.ca, "tls-auth-clients": "yes" if client_ca else "no"}
+            self.settings |= {"port": 0, "tls-port": self.port, "tls-replication": "yes", "tls-cert-file": tls.cert,
+                              "tls-key-file": tls.key, "tls-ca-cert-file": client_ca or tls.ca,
+                              "tls-auth-clients": "yes" if client_ca else "no"}
         self.settings |= {name.replace("_", "-"): value for name, value in settings.items()}
         self._clients, self._databases = {}, itertools.count()
         self.admin = self.client()
@@ -124,8 +125,8 @@ class Server:
         if (user, password, db) not in self._clients:
             self._clients[user, password, db] = redis.Redis(
                 unix_socket_path=str(self.socket), username=user, password=password, db=db, socket_timeout=20,
-                decode_responses=True, encoding_errors="surrogateescape",
-                client_name=HARNESS if user == HARNESS else None, retry=Retry(NoBackoff(), 1), retry_on_error=[redis.ConnectionError])
+                decode_responses=True, encoding_errors="surrogateescape", client_name=HARNESS if user == HARNESS else None,
+                retry=Retry(NoBackoff(), 1), retry_on_error=[redis.ConnectionError])
         return self._clients[user, password, db]
 
     def url(self, db=0, user=None, password=None, host=None, port=None, scheme=None, **parameters):
@@ -146,7 +147,7 @@ class Server:
         return self.admin.info("server")["uptime_in_seconds"]
 
     def wait_older_than(self, seconds):
-        """A young server is dirty (it may have forgotten a lock), so whoever wants no quarantine waits for its age."""
+        """A young server is dirty (it may have forgotten a lock): who wants no quarantine waits for its age."""
         eventually(lambda: self.uptime() > seconds, PATIENCE + seconds, f"the server is older than {seconds} s", every=0.1)
 
     def replid(self):
@@ -156,12 +157,12 @@ class Server:
         return self.admin.info("replication")["role"]
 
     def sessions(self):
-        """CLIENT LIST of ordinary clients, the harness's own left out."""
-        return [c for c in self.admin.client_list(_type="normal") + self.admin.client_list(_type="pubsub") if c["name"] != HARNESS]
+        """CLIENT LIST without the harness and other servers."""
+        return [c for c in self.admin.client_list() if c["flags"][0] not in "SM" and c["name"] != HARNESS]
 
     @contextlib.contextmanager
     def watched(self):
-        """with server.watched() as seen: ... afterwards `seen.commands` is what clients have sent meanwhile, in order."""
+        """with server.watched() as seen: ... afterwards `seen.commands` is what clients have sent meanwhile."""
         seen = Seen(self)
         try:
             yield seen

@@ -63,7 +63,8 @@ class RedisCluster:
         new.admin.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", old_id)
         old.admin.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", new_id)
         while keys := old.admin.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
-            old.admin.execute_command("MIGRATE", "127.0.0.1", new.port, "", 0, 10000, "AUTH2", HARNESS, HARNESS_PASSWORD, "KEYS", *keys)
+            old.admin.execute_command("MIGRATE", "127.0.0.1", new.port, "", 0, 10000, "AUTH2", HARNESS, HARNESS_PASSWORD,
+                                      "KEYS", *keys)
         for server in (new, old, *self.servers):
             server.admin.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
         return new

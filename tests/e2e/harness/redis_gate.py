@@ -1,4 +1,4 @@
-"""A gate whose meeting place is Redis: reads what lockstep has recorded, like harness.postgres.Database and harness.folder.Folder."""
+"""A gate whose meeting place is Redis: reads what lockstep has recorded, like harness.postgres.Database and harness.folder."""
 
 import collections
 

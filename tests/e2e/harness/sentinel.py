@@ -17,10 +17,12 @@ class Sentinel(Server):
     mode = ("--sentinel",)
 
     def __init__(self, root, watched, down_after=1000, **settings):
-        super().__init__(root, kind=watched.kind, **settings)
-        self.settings = {name: value for name, value in self.settings.items() if name not in SETTINGS or name == "protected-mode"}
+        super().__init__(root, kind=watched.kind, tls=watched.tls, **settings)
+        data = SETTINGS.keys() - {"protected-mode"}
+        self.settings = {name: value for name, value in self.settings.items() if name not in data}
         self.sentinel = [f"monitor {MASTER} 127.0.0.1 {watched.port} 2", f"down-after-milliseconds {MASTER} {down_after}",
-                         f"failover-timeout {MASTER} 4000", f"auth-user {MASTER} {HARNESS}", f"auth-pass {MASTER} {HARNESS_PASSWORD}"]
+                         f"failover-timeout {MASTER} 4000", f"auth-user {MASTER} {HARNESS}",
+                         f"auth-pass {MASTER} {HARNESS_PASSWORD}", f"sentinel-user {HARNESS}", f"sentinel-pass {HARNESS_PASSWORD}"]
 
     def configure(self, config):
         if not config.exists():
@@ -47,7 +49,8 @@ class Sentinel(Server):
 
 
 class Sentinels:
-    """`master` and `replica` are the servers as they began, `sentinels` the three that watch them."""
+    """`master` and `replica` are the servers as they began, `sentinels` the three that watch them. Settings are the servers',
+    sentinel={...} the sentinels'. With tls=certs.address all of them speak TLS, for they name each other by address."""
 
     def __init__(self, root, kind="redis", sentinel=None, **settings):
         self.servers = [Server(root, kind, **settings) for _ in range(2)]
@@ -67,8 +70,9 @@ class Sentinels:
         for server in (*self.sentinels, *self.servers):
             server.kill()
 
-    def url(self, db=0, user=None, password=None, scheme="redis+sentinel", hosts=None, **parameters):
+    def url(self, db=0, user=None, password=None, scheme=None, hosts=None, **parameters):
         """hosts replaces the sentinels' addresses, e.g. by proxies' or by one that is dead."""
+        scheme = scheme or ("rediss+sentinel" if self.master.tls else "redis+sentinel")
         login = f"{user or ''}:{password}@" if password is not None else ""
         hosts = ",".join(hosts or [f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels])
         words = "&".join(f"{name}={value}" for name, value in parameters.items())
