@@ -97,10 +97,10 @@ static void on_connected(void *user, bool pooled)
             p->config->place, pooled ? " through a pooler: polling, as nobody can wake us" : "");
 }
 
-static void on_warned(void *user, const char *text)
+static void on_warned(void *user, enum event event, const char *text)
 {
     (void)user;
-    log_say(LOG_LEVEL_WARNING, EVENT_CONNECTED, LOG_NO_FIELDS, "%s", text);
+    log_say(LOG_LEVEL_WARNING, event, LOG_NO_FIELDS, "%s", text);
 }
 
 static void on_command_ended(void *user, int status)

@@ -9,6 +9,7 @@
 #define LOCKSTEP_BACKEND_H
 
 #include "err.h"
+#include "event.h"
 #include "record.h"
 #include "times.h"
 
@@ -25,8 +26,8 @@ struct backend_handlers {
     void (*woken)(void *user);
     /* A connection stands. `pooled`: there is a pooler in between, so nobody can wake us. */
     void (*connected)(void *user, bool pooled);
-    /* The place works, but somebody should know this about it. */
-    void (*warned)(void *user, const char *text);
+    /* Things go on, but somebody should know this. */
+    void (*warned)(void *user, enum event event, const char *text);
 };
 
 /* How much of a place is used: a split one (src/split.h) has the lock here and the records there. */

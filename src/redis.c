@@ -55,7 +55,7 @@ static void warn_of_eviction(struct redis *r, const char *policy)
         "this Redis may evict the lock when its memory is full (maxmemory-policy %s); the migration would be stopped "
         "then; noeviction is right for a place to meet",
         policy);
-    r->base.config.handlers.warned(r->base.config.user, text);
+    r->base.config.handlers.warned(r->base.config.user, EVENT_CONNECTED, text);
 }
 
 static void on_lock(void *user, redisReply *reply, const struct err *err)
@@ -109,9 +109,20 @@ static void set_beat_timer(struct redis *r, int64_t delay, void (*call)(void *us
     r->beat_timer = call ? later_call(r->base.config.loop, (unsigned)delay, call, r) : NULL;
 }
 
+static void warn_of_silence(struct redis *r, const char *why)
+{
+    char text[640];
+    if (r->silent)
+        return;
+    r->silent = true;
+    snprintf(text, sizeof text, "the lease could not be renewed: %s; trying on until it is over", why);
+    r->base.config.handlers.warned(r->base.config.user, EVENT_UNAVAILABLE, text);
+}
+
 static void on_silence(void *user)
 {
     struct redis *r = user;
+    warn_of_silence(r, "Redis does not answer");
     redis_client_drop(r->lock);
     beat(r); /* on a new connection */
 }
@@ -123,10 +134,12 @@ static void on_beat(void *user, redisReply *reply, const struct err *err)
     struct redis *r = user;
     struct err lost;
     if (err && (err->code == ERR_UNAVAILABLE || err->code == ERR_CROWDED)) {
+        warn_of_silence(r, err->text);
         set_beat_timer(r, BEAT_AGAIN_MS, beat);
         return;
     }
     set_beat_timer(r, 0, NULL);
+    r->silent = false;
     if (!err && reply->integer == 1) {
         redis_answer(r, OP_BEAT, OP_OK, NULL);
         return;
@@ -250,7 +263,7 @@ static void redis_reset(struct backend *b)
     if (r->watcher)
         redis_sentinel_reset(r->watcher);
     set_beat_timer(r, 0, NULL);
-    r->holding = r->listening = false;
+    r->holding = r->listening = r->silent = false;
 }
 
 static int redis_lock_fd(const struct backend *b)

@@ -36,8 +36,8 @@ void redis_dial_cancel(struct redis_dial *dial);
 /* Whether the server that was reached last said anything: if not, the next start begins with another. */
 void redis_dial_heard(struct redis_dial *dial, bool heard);
 
-/* The host we are at, as the URL or redis_dial_aim names it (for the name in a certificate), and HOST:PORT or the path of
- * the socket for people; "" before the first start. */
+/* The host we are at, as the URL or redis_dial_aim names it (for the name in a certificate), and HOST:PORT or the path
+ * of the socket for people; "" before the first start. */
 const char *redis_dial_host(const struct redis_dial *dial);
 const char *redis_dial_where(const struct redis_dial *dial);
 

@@ -20,7 +20,8 @@ struct redis {
     struct redis_sentinel *watcher; /* NULL: no sentinels */
     char value[64];                 /* of the lock while it is ours: "NONCE FENCE" */
     bool holding, listening;
-    bool introduced, warned; /* handlers.connected was told; handlers.warned too */
+    bool introduced, warned; /* handlers.connected was told; handlers.warned too, of eviction */
+    bool silent;             /* ... of heartbeats that fail */
     struct later *beat_timer, *fence_timer;
     struct look_ask asked_look;
     bool applied, ahead; /* what the first step of the look found */

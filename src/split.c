@@ -87,10 +87,10 @@ static void on_connected(void *user, bool pooled)
     s->base.config.handlers.connected(s->base.config.user, pooled);
 }
 
-static void on_warned(void *user, const char *text)
+static void on_warned(void *user, enum event event, const char *text)
 {
     struct split *s = user;
-    s->base.config.handlers.warned(s->base.config.user, text);
+    s->base.config.handlers.warned(s->base.config.user, event, text);
 }
 
 /* ---- what is asked ---------------------------------------------------------------------------------------------- */

@@ -25,8 +25,8 @@ def run(command, lockstep, **variables):
 def test_options_of_readme_are_those_of_help(lockstep):
     """The table of options says what --help says: flag, variable, default, meaning."""
     shown = run("build/lockstep --help", lockstep).stdout
-    told = re.findall(r"^  (--\S+) (\S+) +(LOCKSTEP_\w+) +(.*?)(?: \[(.*)\])?$", shown, re.M)
-    table = re.findall(r"^\| `(--\S+) (.*?)` \| (LOCKSTEP_\w+) \| (.*?) \| (.*) \|$", README, re.M)
+    told = re.findall(r"^  (--\S+)(?: (\S+))? +(LOCKSTEP_\w+) +(.*?)(?: \[(.*)\])?$", shown, re.M)
+    table = re.findall(r"^\| `(--[\w-]+)(?: (.*?))?` \| (LOCKSTEP_\w+) \| (.*?) \| (.*) \|$", README, re.M)
     assert [(flag, value.replace("\\|", "|"), variable, meaning, default if default != "-" else "")
             for flag, value, variable, default, meaning in table] == told
     assert len(told) > 15
