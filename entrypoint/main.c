@@ -58,6 +58,20 @@ struct plan {
     char **environment;              /* of the app */
 };
 
+static int check_places(struct plan *plan, const struct options *options, struct err *err)
+{
+    char database[sizeof plan->place];
+    if (backend_check_url(options->lock, options->lock_what, plan->place, sizeof plan->place, err) != 0)
+        return -1;
+    if (!backend_is_split(options->lock, options->database))
+        return 0;
+    if (backend_check_url(options->database, options->database_what, database, sizeof database, err) != 0)
+        return -1;
+    size_t used = strlen(plan->place);
+    snprintf(plan->place + used, sizeof plan->place - used, ", with the records in %s", database);
+    return 0;
+}
+
 /* Everything that can be wrong with the user's words is found before anything is connected, let alone migrated. Returns
  * the exit status that follows from it. */
 static int make_plan(struct plan *plan, const struct options *options, struct err *err)
@@ -66,7 +80,7 @@ static int make_plan(struct plan *plan, const struct options *options, struct er
     snprintf(plan->target, sizeof plan->target, "%s", options->target ? options->target : "");
     if ((options->migrate &&
          command_parse(&plan->migration, options->migrate, "--migrate (LOCKSTEP_MIGRATE)", err) != 0) ||
-        backend_check_url(options->lock, options->lock_what, plan->place, sizeof plan->place, err) != 0 ||
+        check_places(plan, options, err) != 0 ||
         (!options->target &&
          target_of_files(options->target_files.items, options->target_files.count, plan->target, err) != 0))
         return err->code == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_CANNOT_GO_ON;

@@ -33,6 +33,7 @@ struct options {
     const char *lock;      /* with its default resolved */
     const char *lock_what; /* what the user called it: option, variable, "the default" */
     const char *database;  /* NULL = none */
+    const char *database_what;
     const char *migrate;
     const char *target;
     const char *schema;

@@ -165,7 +165,7 @@ static int redis_as_lock(const char *redis_url, struct err *err)
 
 static int find_lock(struct options *options, const enum origin origins[], struct err *err)
 {
-    const char *database_what = origin_of(origins, "--database") == ORIGIN_FLAG ? "--database" : "LOCKSTEP_DATABASE";
+    options->database_what = origin_of(origins, "--database") == ORIGIN_FLAG ? "--database" : "LOCKSTEP_DATABASE";
     const char *app_urls[APP_URLS];
     for (int i = 0; i < APP_URLS; i++)
         if (variables_read(options_app_urls[i], &app_urls[i], &options->app_urls_from_file[i], err) != 0)
@@ -173,16 +173,16 @@ static int find_lock(struct options *options, const enum origin origins[], struc
     const char *database_url = app_urls[APP_DATABASE_URL], *redis_url = app_urls[APP_REDIS_URL];
     if (!options->database) {
         options->database = database_url;
-        database_what = "DATABASE_URL";
+        options->database_what = "DATABASE_URL";
     }
     options->lock_what = origin_of(origins, "--lock") == ORIGIN_FLAG ? "--lock" : "LOCKSTEP_LOCK";
     bool usable = false;
     bool asked_for = !options->lock || options->database != database_url; /* DATABASE_URL is the app's own otherwise */
-    if (options->database && asked_for && database_as_lock(options->database, database_what, &usable, err) != 0)
+    if (options->database && asked_for && database_as_lock(options->database, options->database_what, &usable, err) != 0)
         return -1;
     if (options->lock)
         return 0;
-    options->lock_what = usable ? database_what : redis_url ? "REDIS_URL" : "the default place";
+    options->lock_what = usable ? options->database_what : redis_url ? "REDIS_URL" : "the default place";
     options->lock = usable ? options->database : redis_url ? redis_url : local_directory();
     return usable ? 0 : redis_as_lock(redis_url, err);
 }

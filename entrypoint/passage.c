@@ -283,9 +283,10 @@ int passage_go(const struct passage_config *config, bool *start_despite)
                               .problem = p->problem};
     words_starting(&p->words);
     if (set_up(p, &me, &err) != 0) {
-        log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_FIELDS(LOG_NUMBER("code", EXIT_CANNOT_GO_ON)), "%s", err.text);
+        int status = err.code == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_CANNOT_GO_ON;
+        log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_FIELDS(LOG_NUMBER("code", status)), "%s", err.text);
         take_down(p);
-        return EXIT_CANNOT_GO_ON;
+        return status;
     }
     struct gate_config gate_config = gate_config_of(p, &me);
     struct gate_actions actions;

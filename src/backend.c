@@ -63,15 +63,18 @@ int backend_check_url(const char *url, const char *what, char *shown, size_t cap
     return 0;
 }
 
+bool backend_is_split(const char *url, const char *database)
+{
+    return redis_url_is(url) && database && is_postgres(database);
+}
+
 struct backend *backend_open(const struct backend_config *config, struct err *err)
 {
     if (is_file(config->url))
         return file_open(config, err);
-    if (!redis_url_is(config->url))
-        return postgres_open(config, err);
-    return config->database_url && is_postgres(config->database_url)
-               ? split_open(config, redis_open, postgres_open, err)
-               : redis_open(config, err);
+    if (backend_is_split(config->url, config->database_url))
+        return split_open(config, redis_open, postgres_open, err);
+    return redis_url_is(config->url) ? redis_open(config, err) : postgres_open(config, err);
 }
 
 enum op_result backend_result(const struct err *err)

@@ -109,6 +109,9 @@ struct backend {
  * with a password. Returns -1 with ERR_USAGE. */
 int backend_check_url(const char *url, const char *what, char *shown, size_t capacity, struct err *err);
 
+/* Whether the place `url` leaves the records to the database `database` (src/split.h). */
+bool backend_is_split(const char *url, const char *database);
+
 /* Opens the place that config->url names; nothing is connected before the first op. The only place in the source that
  * knows which kinds there are. Returns NULL with `err` set (ERR_REFUSED: not a directory we can use, …). */
 struct backend *backend_open(const struct backend_config *config, struct err *err);

@@ -169,7 +169,6 @@ void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, con
     if (own && unended && go_on_with_own_run(g, now, out))
         return;
     g->previous = unended ? RUN_LOST : last->state;
-    g->tries = 0;
     /* Dirt is sticky: only an ended run is clean. What is left of our own run, or of this container's life before its
      * restart, is known to be dead. */
     bool dirty = (unended && !own && !found->last_is_restarted) || found->server_changed;
@@ -179,6 +178,7 @@ void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, con
     }
     if (unended && !own)
         gate_say(g, out, EVENT_TAKEOVER)->token = last->token;
+    g->tries = 0; /* not before: after a quarantine it still tells whether our own run's command has been alive */
     gate_mark(g, now, out, found->fence ? found->fence : last->token + 1, found->attempts + 1);
 }
 

@@ -139,6 +139,37 @@ static void own_unended_run_needs_no_quarantine(void **state)
     assert_int_equal(bench_find(&b, GATE_START)->token, 1);
 }
 
+/* Our own run lost its lock, and the place forgot or failed over: after the quarantine the command runs anew, under a
+ * token of its own, which fences off what the first try may have left in the database. */
+static void own_lost_run_is_not_gone_on_with_after_a_quarantine(void **state)
+{
+    (void)state;
+    struct bench b = bench_new();
+    bench_reach(&b, AT_MIGRATE);
+    bench_event(&b, GATE_DISCONNECTED);
+    bench_ended(&b, 143);
+    bench_wake(&b);
+    bench_own_run(&b, 1, RUN_RUNNING);
+    b.look.server_changed = true;
+    bench_reply(&b, OP_LOOK, OP_OK);
+    bench_reply(&b, OP_LOCK, OP_OK);
+    bench_reply(&b, OP_LOOK, OP_OK);
+    assert_int_equal(b.gate.state, AT_QUARANTINE);
+    bench_pass(&b, 60000);
+    bench_reply(&b, OP_LOOK, OP_OK);
+    assert_int_equal(bench_asked(&b, OP_MARK)->token, 2);
+}
+
+/* A place that hands out the token with the lock (Redis) is taken at its word. */
+static void token_is_the_fence_of_the_lock(void **state)
+{
+    (void)state;
+    struct bench b = bench_new();
+    b.look.fence = 1700000001;
+    bench_reach(&b, AT_MARK);
+    assert_int_equal(bench_asked(&b, OP_MARK)->token, 1700000001);
+}
+
 static void busy_mark_looks_again(void **state)
 {
     (void)state;
@@ -331,6 +362,8 @@ int unit_gate_hold(void)
         cmocka_unit_test(rule_3_another_unended_run_is_waited_out_anew),
         cmocka_unit_test(rule_2_version_that_came_during_the_quarantine_passes),
         cmocka_unit_test(own_unended_run_needs_no_quarantine),
+        cmocka_unit_test(own_lost_run_is_not_gone_on_with_after_a_quarantine),
+        cmocka_unit_test(token_is_the_fence_of_the_lock),
         cmocka_unit_test(busy_mark_looks_again),
         cmocka_unit_test(busy_fence_is_asked_again_until_the_sessions_are_gone),
         cmocka_unit_test(rule_4_unended_run_counts_as_an_attempt),

@@ -110,7 +110,8 @@ static void values_from_files(void **state)
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
         struct options options = given_options(rows[i].row, &rows[i].given);
         CHECK_TEXT(rows[i].row, options.lock, "postgres://ann:pass@h/d");
-        CHECK_TEXT(rows[i].row, options.app_urls_from_file[APP_DATABASE_URL], rows[i].for_app ? "postgres://ann:pass@h/d" : NULL);
+        CHECK_TEXT(rows[i].row, options.app_urls_from_file[APP_DATABASE_URL],
+                   rows[i].for_app ? "postgres://ann:pass@h/d" : NULL);
         CHECK_TEXT(rows[i].row, options.schema, "lockstep");
     }
 }
