@@ -144,10 +144,10 @@ static void say(enum log_level level, enum event event, const struct log_field *
                 const char *format, va_list args)
 {
     int saved = errno;
-    char text[LINE_MAX_BYTES], masked[LINE_MAX_BYTES], message[LINE_MAX_BYTES];
+    char message[LINE_MAX_BYTES], masked[LINE_MAX_BYTES];
     if (level >= lowest) {
-        vsnprintf(text, sizeof text, format, args);
-        mask_into(text, masked, sizeof masked);
+        vsnprintf(message, sizeof message, format, args);
+        mask_into(message, masked, sizeof masked);
         utf8_clean(masked, message, sizeof message);
         say_lost_lines();
         say_message(level, event, fields, in_place, message);

@@ -173,7 +173,7 @@ static void on_pulse(uv_timer_t *timer)
 
 /* ---- set-up ------------------------------------------------------------------------------------------------------ */
 
-static struct gate_config gate_config_of(const struct passage *p, const struct holder *me)
+static struct gate_config gate_config_of(const struct passage *p)
 {
     static const enum gate_mode modes[] = {[VERB_RUN] = GATE_MODE_MIGRATE,
                                            [VERB_MIGRATE] = GATE_MODE_MIGRATE,
@@ -191,7 +191,7 @@ static struct gate_config gate_config_of(const struct passage *p, const struct h
         .poll = p->backend->ops->poll,
         .retries = (int)o->retries,
         .max_attempts = (int)o->max_attempts,
-        .seed = strtoull(me->nonce + 16, NULL, 16) | 1,
+        .seed = strtoull(p->me.nonce + 16, NULL, 16) | 1,
     };
 }
 
@@ -204,7 +204,7 @@ static void show_command(struct passage *p)
     utf8_clean(masked, p->command_text, sizeof p->command_text); /* Postgres refuses half a character */
 }
 
-static int open_backend(struct passage *p, const struct holder *me, struct err *err)
+static int open_backend(struct passage *p, struct err *err)
 {
     const struct options *o = p->config->options;
     struct backend_config config = {
@@ -217,7 +217,7 @@ static int open_backend(struct passage *p, const struct holder *me, struct err *
         .command = p->command_text,
         .version = LOCKSTEP_VERSION,
         .allow_eviction = o->allow_eviction,
-        .holder = *me,
+        .holder = &p->me,
         .times = times_from_lease(o->lease),
         .connect_timeout = o->connect_timeout,
         .handlers = {.reply = on_reply,
@@ -240,9 +240,24 @@ static int watch(struct passage *p, uv_poll_t *poll, int fd, uv_poll_cb callback
     return 0;
 }
 
-static int set_up(struct passage *p, struct holder *me, struct err *err)
+/* libuv would batch its epoll_ctl calls in an io_uring, whose making costs more than a short wait saves, and which hardened
+ * hosts forbid and report. Only this variable keeps it from that; the app's environment is made already. */
+static int init_loop(uv_loop_t *loop)
 {
-    if (uv_loop_init(&p->loop) != 0)
+    static const char variable[] = "UV_USE_IO_URING";
+    const char *before = getenv(variable);
+    setenv(variable, "0", 1);
+    int failed = uv_loop_init(loop);
+    if (before)
+        setenv(variable, before, 1);
+    else
+        unsetenv(variable);
+    return failed;
+}
+
+static int set_up(struct passage *p, struct err *err)
+{
+    if (init_loop(&p->loop) != 0)
         return err_set(err, ERR_SYSTEM, "the event loop cannot be set up");
     p->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     p->signals = process_signals();
@@ -252,9 +267,9 @@ static int set_up(struct passage *p, struct holder *me, struct err *err)
     uv_timer_stop(&p->pulse); /* keeps the period for uv_timer_again */
     show_command(p);
     if (watch(p, &p->timer_watch, p->timer, on_timer, err) != 0 ||
-        watch(p, &p->signal_watch, p->signals, on_signal, err) != 0 || identity_find(me, err) != 0)
+        watch(p, &p->signal_watch, p->signals, on_signal, err) != 0 || identity_find(&p->me, err) != 0)
         return -1;
-    return open_backend(p, me, err);
+    return open_backend(p, err);
 }
 
 static void take_down(struct passage *p)
@@ -272,7 +287,6 @@ int passage_go(const struct passage_config *config, bool *start_despite)
 {
     static struct passage passage; /* lives as long as the loop's handles, that is the process */
     struct passage *p = &passage;
-    struct holder me;
     struct err err;
     p->config = config;
     p->words = (struct words){.options = config->options,
@@ -282,13 +296,13 @@ int passage_go(const struct passage_config *config, bool *start_despite)
                               .failed_tail = strdup(""),
                               .problem = p->problem};
     words_starting(&p->words);
-    if (set_up(p, &me, &err) != 0) {
+    if (set_up(p, &err) != 0) {
         int status = err.code == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_CANNOT_GO_ON;
         log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_FIELDS(LOG_NUMBER("code", status)), "%s", err.text);
         take_down(p);
         return status;
     }
-    struct gate_config gate_config = gate_config_of(p, &me);
+    struct gate_config gate_config = gate_config_of(p);
     struct gate_actions actions;
     log_say(LOG_LEVEL_DEBUG, EVENT_CONNECTING, LOG_NO_FIELDS, "connecting to %s", config->place);
     gate_begin(&p->gate, &gate_config, clock_boot_ms(), &actions);

@@ -19,6 +19,7 @@ struct passage {
     struct gate gate;
     struct backend *backend;
     struct runner *runner;
+    struct holder me;
     struct words words;
     char problem[sizeof((struct err *)0)->text];
     char command_text[1024];

@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "environment.h"
+#include "identity.h"
 
 static void ask_end(struct passage *p, const struct gate_action *action)
 {
@@ -26,6 +27,7 @@ static void ask(struct passage *p, const struct gate_action *action)
         b->ops->look(b, &action->look);
         break;
     case OP_LOCK:
+        identity_find_container(&p->me);
         b->ops->lock(b);
         break;
     case OP_LISTEN:

@@ -38,7 +38,7 @@ struct runner {
     int64_t lease_kill, stop_kill; /* what the leash was told, ms on CLOCK_BOOTTIME */
     uv_poll_t *control;
     struct stream out, errors;
-    struct tail tail;
+    struct tail *tail; /* NULL: nothing was ever started */
     struct later *later;
 };
 
@@ -58,7 +58,8 @@ struct runner *runner_new(uv_loop_t *loop, const struct mask *mask, runner_ended
 
 const struct tail *runner_tail(const struct runner *runner)
 {
-    return &runner->tail;
+    static const struct tail nothing;
+    return runner->tail ? runner->tail : &nothing;
 }
 
 void runner_order(struct runner *runner, const struct leash_order *order)
@@ -87,7 +88,7 @@ static void pass_line(struct stream *stream)
     stream->line[stream->length] = '\0';
     stream->length = 0;
     mask_text(stream->runner->mask, stream->line, masked, sizeof masked);
-    tail_add(&stream->runner->tail, masked);
+    tail_add(stream->runner->tail, masked);
     log_output(stream->is_errors, masked);
 }
 
@@ -294,7 +295,7 @@ static void on_not_started(void *user)
 static void not_started(struct runner *runner, int status, const struct err *err)
 {
     log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the migration command: %s", err->text);
-    tail_add(&runner->tail, err->text);
+    tail_add(runner->tail, err->text);
     runner->status = status;
     runner->later = later_call(runner->loop, 0, on_not_started, runner);
 }
@@ -304,8 +305,12 @@ void runner_start(struct runner *runner, char *const argv[], char *const environ
 {
     char path[LAUNCH_PATH_CAPACITY];
     struct err err;
-    if (!again)
-        memset(&runner->tail, 0, sizeof runner->tail);
+    if (!again) {
+        free(runner->tail);
+        runner->tail = calloc(1, sizeof *runner->tail);
+        if (!runner->tail)
+            abort(); /* nothing runs yet */
+    }
     runner->told_end = false;
     int status = launch_find(argv[0], environment, path, &err);
     struct leash_config config = {
@@ -341,5 +346,6 @@ void runner_free(struct runner *runner)
     close_watched(&runner->control, runner->leash.control);
     close_watched(&runner->out.poll, runner->out.fd);
     close_watched(&runner->errors.poll, runner->errors.fd);
+    free(runner->tail);
     free(runner);
 }

@@ -45,7 +45,7 @@ struct backend_config {
     const char *version;      /* of lockstep */
     bool allow_eviction;      /* Redis: also one that may evict any key */
     enum backend_part part;
-    struct holder holder;
+    const struct holder *holder; /* complete from the first lock() on */
     struct times times;
     int64_t connect_timeout; /* ms */
     struct backend_handlers handlers;

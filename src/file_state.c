@@ -161,7 +161,7 @@ static void look_at_last(const cJSON *state, const struct backend_config *config
     COPY(look->last.container, last, "container");
     COPY(look->last.since, last, "started_at");
     COPY(look->last.last_line, last, "last_line");
-    const struct holder *me = &config->holder;
+    const struct holder *me = config->holder;
     look->last_is_mine = strcmp(string(last, "holder"), me->nonce) == 0;
     look->last_is_same_target = strcmp(look->last.target, config->target) == 0;
     look->last_is_restarted =
@@ -235,7 +235,7 @@ static void forget_old_runs(cJSON *state)
 
 static cJSON *new_run(const struct backend_config *config, const struct mark *mark)
 {
-    const struct holder *me = &config->holder;
+    const struct holder *me = config->holder;
     cJSON *run = cJSON_CreateObject();
     cJSON_AddNumberToObject(run, "token", (double)mark->token);
     cJSON_AddStringToObject(run, "target", config->target);

@@ -194,7 +194,7 @@ static void postgres_listen(struct backend *b)
         " nullif(datconnlimit, -1)) / 4 AS slots FROM pg_roles, pg_database"
         " WHERE rolname = current_user AND datname = current_database()) size,"
         " LATERAL generate_series(0, slots - 1) AS n) permuted WHERE pg_try_advisory_lock(%d, slot::integer) LIMIT 1",
-        strtol(b->config.holder.nonce + 28, NULL, 16), LISTENER_CLASS);
+        strtol(b->config.holder->nonce + 28, NULL, 16), LISTENER_CLASS);
     pg_link_run(p->lock, sql, NULL, 0, on_slot);
 }
 

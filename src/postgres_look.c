@@ -38,7 +38,7 @@ static void on_look(void *user, PGresult *result, const struct err *err, const c
     (void)sqlstate;
     if (is_answered(p, result, err))
         return;
-    pg_records_read_look(result, &config->holder, &p->asked_look, config->target, &look, &tail);
+    pg_records_read_look(result, config->holder, &p->asked_look, config->target, &look, &tail);
     look.applied = p->applied;
     look.ahead = p->ahead;
     postgres_reply(p, OP_LOOK, OP_OK, &look, NULL);

@@ -70,7 +70,7 @@ static void on_marked(void *user, PGresult *result, const struct err *err, const
 static void run_mark(struct postgres *p)
 {
     const struct backend_config *config = &p->base.config;
-    const struct holder *me = &config->holder;
+    const struct holder *me = config->holder;
     const struct pg_param params[] = {
         postgres_text(config->name),
         postgres_number(p->token_text, (long long)p->asked_mark.token),
@@ -119,7 +119,7 @@ static void repeat_mark(struct postgres *p)
         postgres_text(p->base.config.name),
         postgres_number(p->token_text, (long long)p->asked_mark.token),
         postgres_number(p->attempt_text, p->asked_mark.attempt),
-        postgres_text(p->base.config.holder.nonce),
+        postgres_text(p->base.config.holder->nonce),
     };
     pg_link_run(p->clerk, p->records.sql[PG_REPEAT], params, sizeof params / sizeof params[0], on_marked);
 }

@@ -30,10 +30,11 @@ enum run_state run_state_named(const char *name);
 struct holder {
     char nonce[33]; /* 128 random bits in hex: tells this process from every other that ever marked a run */
     char host[256];
-    char container[65]; /* the container's id, "" outside of one */
-    char root[33];      /* a hash that tells this container's own root filesystem from all others, "" = unknown */
     int64_t pid;
-    bool pid1; /* the first process of its PID namespace: whatever ran in this container before is dead */
+    bool pid1;            /* the first process of its PID namespace: whatever ran in this container before is dead */
+    bool container_found; /* the two below were looked for */
+    char container[65];   /* the container's id, "" outside of one */
+    char root[33];        /* a hash that tells this container's own root filesystem from all others, "" = unknown */
 };
 
 /* A run as it is recorded. */

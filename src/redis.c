@@ -82,7 +82,7 @@ static void on_lock(void *user, redisReply *reply, const struct err *err)
         return;
     }
     warn_of_eviction(r, policy);
-    snprintf(r->value, sizeof r->value, "%s %lld", r->base.config.holder.nonce, fence);
+    snprintf(r->value, sizeof r->value, "%s %lld", r->base.config.holder->nonce, fence);
     r->holding = true;
     watch_master(r);
     redis_answer(r, OP_LOCK, OP_OK, NULL);
@@ -93,7 +93,7 @@ static void redis_lock(struct backend *b)
     struct redis *r = redis_of(b);
     struct redis_words arguments = {.count = 0};
     char lease[24];
-    redis_add(&arguments, b->config.holder.nonce);
+    redis_add(&arguments, b->config.holder->nonce);
     redis_add_number(&arguments, lease, b->config.times.lease);
     redis_add(&arguments, b->config.allow_eviction ? "1" : "0");
     redis_client_script(r->lock, REDIS_LOCK, &arguments, on_lock);

@@ -61,7 +61,7 @@ static bool follow(struct redis_client *client, const redisReply *reply)
         return false;
     snprintf(host, sizeof host, "%.*s", (int)(colon - address - 1), address + 1);
     redis_link_drop(client->link);
-    redis_link_aim(client->link, host, atoi(colon + 1));
+    redis_link_aim(client->link, host, (int)strtol(colon + 1, NULL, 10));
     go(client);
     return true;
 }

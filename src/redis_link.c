@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CLOSED "the server closed the connection"
+
 enum link_state { LINK_CLOSED, LINK_DIALLING, LINK_IDLE, LINK_RUNNING };
 
 /* What is sent ahead of the first command, in one flight with it. */
@@ -26,7 +28,9 @@ struct redis_link {
     struct err failure;
     struct watch *watch;
     redisContext *redis;
-    SSL *session; /* owned by hiredis */
+    SSL *session;  /* owned by hiredis */
+    bool deaf;     /* it takes nothing any more; what it has said is still to be read */
+    bool answered; /* on this connection */
     enum greeting greeted[GREETINGS];
     int greetings, greeting; /* how many replies to greetings are still to come, and which is next */
     char *command;
@@ -60,6 +64,7 @@ static void disconnect(struct redis_link *link)
     redisFree(link->redis); /* with the descriptor and the session */
     link->redis = NULL;
     link->session = NULL;
+    link->deaf = link->answered = false;
     link->greetings = link->greeting = 0;
     link->state = LINK_CLOSED;
 }
@@ -127,33 +132,53 @@ void redis_link_break(struct redis_link *link, const char *why)
 }
 
 /* What hiredis or TLS says about the end of the connection. */
+static void describe_end(const struct redis_link *link, struct err *err)
+{
+    const redisContext *redis = link->redis;
+    const char *where = redis_link_where(link);
+    if (link->session && redis_tls_explain(link->session, where, err) != 0)
+        return;
+    if (redis->err == REDIS_ERR_PROTOCOL) {
+        err_set(err, ERR_REFUSED, "%s does not speak the Redis protocol: %s", where, redis->errstr);
+        return;
+    }
+    bool ended = redis->err == REDIS_ERR_EOF || errno == 0;
+    bool wants_tls = !link->session && !link->answered && !link->config.url->socket;
+    err_set(err, ERR_UNAVAILABLE, "connection to Redis at %s: %s%s", where, ended ? CLOSED : strerror(errno),
+            wants_tls ? "; does that port speak TLS? Then the URL begins with rediss://" : "");
+}
+
 static void broke_with_its_error(struct redis_link *link)
 {
     struct err err;
-    const redisContext *redis = link->redis;
-    if (link->session && redis_tls_explain(link->session, redis_link_where(link), &err) != 0) {
-        broke(link, &err);
-        return;
-    }
-    const char *reason = redis->err == REDIS_ERR_EOF  ? "the server closed the connection"
-                         : redis->err == REDIS_ERR_IO ? strerror(errno)
-                                                      : redis->errstr;
-    if (redis->err == REDIS_ERR_PROTOCOL)
-        err_set(&err, ERR_REFUSED, "%s does not speak the Redis protocol: %s", redis_link_where(link), reason);
-    else
-        err_set(&err, ERR_UNAVAILABLE, "connection to Redis at %s: %s", redis_link_where(link), reason);
+    describe_end(link, &err);
     broke(link, &err);
 }
 
 /* ---- commands --------------------------------------------------------------------------------------------------- */
 
+/* Without TLS libcrypto is left alone: the first word to it loads all its strings, a third of a whole fast path. */
+static void forget_tls_errors(const struct redis_link *link)
+{
+    if (link->session)
+        ERR_clear_error();
+}
+
 static int flush(struct redis_link *link)
 {
     int all_sent = 0;
-    ERR_clear_error();
+    forget_tls_errors(link);
     errno = 0;
-    if (redisBufferWrite(link->redis, &all_sent) != REDIS_OK)
-        return -1;
+    if (link->deaf)
+        return 0;
+    if (redisBufferWrite(link->redis, &all_sent) != REDIS_OK) {
+        struct err unused;
+        if (link->session && redis_tls_explain(link->session, "", &unused) != 0)
+            return -1;
+        link->deaf = true;
+        link->redis->err = 0; /* with an error hiredis would not read any more, and so never see why */
+        return watch_for(link->watch, UV_READABLE);
+    }
     /* In a handshake a write may be waiting for the server's word: polling for room would spin until it comes. */
     bool waits_for_room = !all_sent && !(link->session && SSL_want_read(link->session));
     return watch_for(link->watch, waits_for_room ? UV_READABLE | UV_WRITABLE : UV_READABLE);
@@ -161,7 +186,7 @@ static int flush(struct redis_link *link)
 
 static int read_in(struct redis_link *link)
 {
-    ERR_clear_error();
+    forget_tls_errors(link);
     errno = 0;
     do {
         if (redisBufferRead(link->redis) != REDIS_OK)
@@ -189,6 +214,7 @@ static void take_greeting(struct redis_link *link, const redisReply *reply)
 
 static void take_reply(struct redis_link *link, redisReply *reply)
 {
+    link->answered = true;
     if (link->greetings > 0) {
         take_greeting(link, reply);
     } else if (link->done) {
@@ -211,10 +237,12 @@ static bool take_replies(struct redis_link *link)
         take_reply(link, reply);
         freeReplyObject(reply);
         reply = NULL;
-        if (gone || link->redis != redis)
+        if (gone)
+            return false;
+        link->gone = NULL;
+        if (link->redis != redis)
             return false;
     }
-    link->gone = NULL;
     return true;
 }
 
@@ -222,16 +250,17 @@ static void on_socket(void *user, int events)
 {
     struct redis_link *link = user;
     /* Read first: a server that does not want us says why and closes, and then a write fails. */
+    const redisContext *redis = link->redis;
     int failed = (events & UV_READABLE) ? read_in(link) : 0;
     if (!take_replies(link))
         return;
-    if (failed || link->redis->err || flush(link) != 0)
+    if (failed || redis->err || flush(link) != 0)
         broke_with_its_error(link);
 }
 
 static void greet(struct redis_link *link, enum greeting greeting, int count, const char *const words[])
 {
-    redisAppendCommandArgv(link->redis, count, (const char **)(uintptr_t)words, NULL);
+    redisAppendCommandArgv(link->redis, count, (const char **)words, NULL);
     link->greeted[link->greetings++] = greeting;
 }
 
@@ -257,8 +286,10 @@ static void send_command(struct redis_link *link)
 {
     link->state = LINK_RUNNING;
     redisAppendFormattedCommand(link->redis, link->command, (size_t)link->length);
-    if (flush(link) != 0) /* the next read tells why, after what the server may have said before it closed */
-        watch_for(link->watch, UV_READABLE | UV_WRITABLE);
+    if (flush(link) != 0) {
+        describe_end(link, &link->failure);
+        link->later = later_call(link->config.loop, 0, on_broken_later, link);
+    }
 }
 
 /* ---- connecting ------------------------------------------------------------------------------------------------- */
@@ -268,11 +299,17 @@ static int start_tls(struct redis_link *link)
     if (!link->config.tls)
         return 0;
     link->session = redis_tls_session(link->config.tls, redis_dial_host(link->dial));
-    if (link->session && redisInitiateSSL(link->redis, link->session) == REDIS_OK)
+    if (!link->session)
+        return -1;
+    ERR_clear_error();
+    if (redisInitiateSSL(link->redis, link->session) == REDIS_OK)
         return 0;
+    /* The server was so quick that it was all over with the first words. */
+    if (redis_tls_explain(link->session, redis_link_where(link), &link->failure) == 0)
+        err_set(&link->failure, ERR_UNAVAILABLE, "connection to Redis at %s: " CLOSED, redis_link_where(link));
     SSL_free(link->session); /* the connection does not own it yet */
     link->session = NULL;
-    return err_set(&link->failure, ERR_REFUSED, "TLS with %s cannot even begin", redis_link_where(link));
+    return -1;
 }
 
 static void on_dialled(void *user, int fd, const struct err *err)
@@ -320,7 +357,7 @@ void redis_link_run(struct redis_link *link, int count, const char *const words[
 {
     later_cancel(link->later); /* of a break that nobody waits to hear of any more */
     link->later = NULL;
-    link->length = redisFormatCommandArgv(&link->command, count, (const char **)(uintptr_t)words, lengths);
+    link->length = redisFormatCommandArgv(&link->command, count, (const char **)words, lengths);
     link->done = done;
     if (link->length < 0) {
         err_set(&link->failure, ERR_SYSTEM, "out of memory");

@@ -36,9 +36,9 @@ static void read_last(const redisReply *reply, const struct backend_config *conf
     COPY(last->last_line, reply, REDIS_LOOK_LINE);
     if (*text(reply, REDIS_LOOK_STARTED))
         clock_text(number(reply, REDIS_LOOK_STARTED, 0), last->since);
-    look->last_is_mine = strcmp(text(reply, REDIS_LOOK_HOLDER), config->holder.nonce) == 0;
+    look->last_is_mine = strcmp(text(reply, REDIS_LOOK_HOLDER), config->holder->nonce) == 0;
     look->last_is_same_target = strcmp(last->target, config->target) == 0;
-    look->last_is_restarted = identity_is_restarted(&config->holder, last->container, text(reply, REDIS_LOOK_ROOT),
+    look->last_is_restarted = identity_is_restarted(config->holder, last->container, text(reply, REDIS_LOOK_ROOT),
                                                     number(reply, REDIS_LOOK_PID, 0));
 }
 
@@ -83,7 +83,7 @@ static void ask_script(struct redis *r)
     char own[24], quarantine[24];
     redis_add(&arguments, r->base.config.target);
     redis_add_number(&arguments, own, (int64_t)r->asked_look.own);
-    redis_add(&arguments, r->base.config.holder.nonce);
+    redis_add(&arguments, r->base.config.holder->nonce);
     redis_add_number(&arguments, quarantine, r->base.config.times.quarantine);
     redis_client_script(looker(r), REDIS_LOOK, &arguments, on_look);
 }
@@ -137,7 +137,7 @@ static void on_marked(void *user, redisReply *reply, const struct err *err)
 void redis_mark(struct backend *b, const struct mark *mark)
 {
     struct redis *r = redis_of(b);
-    const struct holder *me = &b->config.holder;
+    const struct holder *me = b->config.holder;
     struct redis_words arguments = {.count = 0};
     char token[24], attempt[24], pid[24];
     if (r->telling) /* a line that is not told yet is told too late */

@@ -79,7 +79,7 @@ static void on_address(void *user, redisReply *reply, const struct err *err)
         reply->element[1]->str) {
         char host[256];
         snprintf(host, sizeof host, "%s", reply->element[0]->str);
-        found(s, host, atoi(reply->element[1]->str), NULL);
+        found(s, host, (int)strtol(reply->element[1]->str, NULL, 10), NULL);
         return;
     }
     if (err)

@@ -69,36 +69,54 @@ SSL *redis_tls_session(const struct redis_tls *tls, const char *host)
     return session;
 }
 
+/* An alert is the server's word on why it wants no TLS with us. Everything else of OpenSSL's counts in the handshake
+ * only: later it is a connection that broke, which may be tried again, and so is one that just ended. */
+static int explain_failure(const SSL *session, const char *where, struct err *err)
+{
+    unsigned long code = ERR_peek_last_error();
+    int reason = ERR_GET_REASON(code);
+    bool alert = reason >= SSL_AD_REASON_OFFSET;
+    const char *words = ERR_reason_error_string(code);
+    if (code == 0 || ERR_GET_LIB(code) != ERR_LIB_SSL || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING ||
+        (SSL_is_init_finished(session) && !alert))
+        return 0;
+    if (reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED)
+        return err_set(err, ERR_REFUSED,
+                       "Redis at %s demands a client certificate: add cert=FILE&key=FILE to the parameters of the URL",
+                       where);
+    if (alert)
+        return err_set(
+            err, ERR_REFUSED,
+            "Redis at %s refuses TLS with us: %s; if it demands a client certificate, cert=FILE&key=FILE of the "
+            "URL must be one that its CA has signed",
+            where, words ? words : "no reason given");
+    return err_set(err, ERR_REFUSED,
+                   "TLS with %s: %s; does that port speak TLS? Without TLS the URL begins with redis://", where,
+                   words ? words : "no reason given");
+}
+
 int redis_tls_explain(const SSL *session, const char *where, struct err *err)
 {
-    long verified = SSL_get_verify_result(session);
-    if (SSL_is_init_finished(session) && SSL_get_state(session) == TLS_ST_OK && ERR_peek_last_error() == 0)
-        return 0;
+    bool verifies = SSL_get_verify_mode(session) != SSL_VERIFY_NONE;
+    long verified = verifies ? SSL_get_verify_result(session) : X509_V_OK;
+    const char *why = X509_verify_cert_error_string(verified);
     switch (verified) {
     case X509_V_OK:
-        break;
+        return explain_failure(session, where, err);
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
         return err_set(err, ERR_REFUSED,
                        "the certificate of %s is for another name: %s; connect by the name that it carries", where,
-                       X509_verify_cert_error_string(verified));
+                       why);
     case X509_V_ERR_CERT_HAS_EXPIRED:
     case X509_V_ERR_CERT_NOT_YET_VALID:
-        return err_set(err, ERR_REFUSED, "the certificate of %s is not valid now: %s", where,
-                       X509_verify_cert_error_string(verified));
+        return err_set(err, ERR_REFUSED, "the certificate of %s is not valid now: %s", where, why);
     default:
         return err_set(err, ERR_REFUSED,
                        "the certificate of %s cannot be verified: %s; name its CA by cacert=FILE in the URL or by "
                        "SSL_CERT_FILE",
-                       where, X509_verify_cert_error_string(verified));
+                       where, why);
     }
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = code ? ERR_reason_error_string(code) : NULL;
-    if (!reason)
-        return 0;
-    return err_set(err, ERR_REFUSED,
-                   "TLS with %s: %s; does that port speak TLS, and does the server want cert= and key=?", where,
-                   reason);
 }
 
 void redis_tls_free(struct redis_tls *tls)

@@ -176,10 +176,10 @@ static void whose_run_it_was(void **state)
         cJSON *gate = kit_gate();
         kit_mark(gate, "v1", 1, 1, false);
         kit_set(gate, 1, "pid", (double)rows[i].marker);
-        strcpy(kit_config.holder.nonce, rows[i].nonce);
-        strcpy(kit_config.holder.container, rows[i].container);
-        strcpy(kit_config.holder.root, rows[i].root);
-        kit_config.holder.pid1 = rows[i].pid1;
+        strcpy(kit_holder.nonce, rows[i].nonce);
+        strcpy(kit_holder.container, rows[i].container);
+        strcpy(kit_holder.root, rows[i].root);
+        kit_holder.pid1 = rows[i].pid1;
         struct look look = kit_look(gate, &nothing);
         CHECK_NUMBER(rows[i].row, look.last_is_mine, rows[i].mine);
         CHECK_NUMBER(rows[i].row, look.last_is_restarted, rows[i].restarted);

@@ -5,16 +5,13 @@
 #include <string.h>
 
 struct backend_config kit_config;
+struct holder kit_holder;
 
 void kit_reset(void)
 {
-    kit_config = (struct backend_config){
-        .target = "v1",
-        .command = "true",
-        .version = "0",
-        .holder =
-            {.nonce = "0123456789abcdef0123456789abcdef", .host = "here", .container = "c1", .root = "r1", .pid = 1},
-    };
+    kit_holder = (struct holder){
+        .nonce = "0123456789abcdef0123456789abcdef", .host = "here", .container = "c1", .root = "r1", .pid = 1};
+    kit_config = (struct backend_config){.target = "v1", .command = "true", .version = "0", .holder = &kit_holder};
 }
 
 cJSON *kit_gate(void)

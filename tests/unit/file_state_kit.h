@@ -6,6 +6,7 @@
 
 /* Who marks in these tests, and looks for "v1". Tests may change it and call kit_reset. */
 extern struct backend_config kit_config;
+extern struct holder kit_holder;
 
 void kit_reset(void);
 

@@ -90,13 +90,23 @@ void unit_check_no_part(const char *row, const char *said, const char *secret, c
     }
 }
 
+/* What a callback has left behind on the stack is found too. */
+const char *__asan_default_options(void);
+
+const char *__asan_default_options(void)
+{
+    return "detect_stack_use_after_return=1";
+}
+
 int main(void)
 {
     int (*const groups[])(void) = {
-        unit_url,         unit_url_secret,  unit_mask,           unit_options,   unit_options_lock, unit_command,
-        unit_environment, unit_launch,      unit_tail,           unit_err,       unit_digest,       unit_target,
-        unit_times,       unit_file_state,  unit_file_state_end, unit_gate_wait, unit_gate_time,    unit_gate_hold,
-        unit_gate_lease,  unit_gate_signal, unit_gate_record,    unit_redis_url,
+        unit_url,          unit_url_secret,  unit_mask,        unit_options,    unit_options_lock,
+        unit_command,      unit_environment, unit_launch,      unit_tail,       unit_err,
+        unit_digest,       unit_target,      unit_times,       unit_file_state, unit_file_state_end,
+        unit_gate_wait,    unit_gate_time,   unit_gate_hold,   unit_gate_lease, unit_gate_signal,
+        unit_gate_record,  unit_redis_url,   unit_redis_error, unit_redis_link, unit_redis_link_end,
+        unit_redis_client,
     };
     for (size_t i = 0; i < UNIT_COUNT(groups); i++)
         groups[i]();
