@@ -239,13 +239,16 @@ build_cjson() {
 }
 
 # libuv's release has no configure script and cmake is a large dependency for
-# thirty files: compile them as its CMakeLists.txt does for Linux.
+# thirty files: compile them as its CMakeLists.txt does for Linux.  The macro
+# keeps linux.c from making an io_uring for each loop, as on Android, where one
+# may be there but blocked by seccomp; so it is in most containers, and where it
+# is not, its making costs more than a start that has nothing to migrate.
 build_libuv1() {
 	# shellcheck disable=SC2016 # for the inner shell to expand
 	printf '%s\n' src/*.c src/unix/{async,core,dl,fs,getaddrinfo,getnameinfo,linux,loop,loop-watcher,pipe,poll,process,procfs-exepath,proctitle,random-devurandom,random-getrandom,random-sysctl-linux,signal,stream,tcp,thread,tty,udp}.c |
 		xargs -P "$jobs" -I '{}' sh -c 'o=${1##*/}; shift; exec "$@" -o "${o%.c}.o"' sh '{}' \
 			"${cc[@]}" "${cflags[@]}" "-ffile-prefix-map=$PWD=libuv" -std=gnu11 -fno-strict-aliasing \
-			-D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_LARGEFILE_SOURCE -Iinclude -Isrc -c '{}'
+			-D__ANDROID_API__=35 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_LARGEFILE_SOURCE -Iinclude -Isrc -c '{}'
 	"$AR" rcs "$out/lib/libuv.a" ./*.o
 	cp -r include/uv.h include/uv "$out/include/"
 }

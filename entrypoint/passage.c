@@ -65,12 +65,21 @@ void passage_problem(struct passage *p, const struct err *err)
     snprintf(p->problem, sizeof p->problem, "%s", err->text);
 }
 
+/* Whether that `op` worked says that the problem is over. One of the lock outlives the look before the next try at it.
+ */
+static bool is_over(const struct passage *p, enum op op)
+{
+    bool of_lock = p->problem_op == OP_LOCK || p->problem_op == OP_MARK;
+    return op != OP_RELEASE && op != OP_BEAT && !(of_lock && op == OP_LOOK);
+}
+
 static void on_reply(void *user, enum op op, enum op_result result, const struct look *look, const struct err *err)
 {
     struct passage *p = user;
     if (err && result != OP_OK && result != OP_BUSY) {
         passage_problem(p, err);
-    } else if (op != OP_RELEASE && op != OP_BEAT) { /* those only follow what the problem was about */
+        p->problem_op = op;
+    } else if (is_over(p, op)) {
         p->problem[0] = '\0';
     }
     if (look)

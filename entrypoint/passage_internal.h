@@ -22,6 +22,7 @@ struct passage {
     struct holder me;
     struct words words;
     char problem[sizeof((struct err *)0)->text];
+    enum op problem_op; /* of what */
     char command_text[1024];
     char told_line[LINE_CAPACITY]; /* the last one that waiters were told */
     int64_t told_at;

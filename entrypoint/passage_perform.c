@@ -4,6 +4,8 @@
 #include "environment.h"
 #include "identity.h"
 
+#include <string.h>
+
 static void ask_end(struct passage *p, const struct gate_action *action)
 {
     static char output[TAIL_CAPACITY]; /* must live until the reply */
@@ -81,7 +83,9 @@ static void order(struct passage *p, enum leash_order_kind kind, const struct ga
 static void say_silence(struct passage *p)
 {
     struct err err;
-    err_set(&err, ERR_UNAVAILABLE, "%s does not answer", p->config->place);
+    /* A plain Redis waits for the rest of what TLS begins with. */
+    bool tls = strncmp(p->config->place, "rediss", strlen("rediss")) == 0;
+    err_set(&err, ERR_UNAVAILABLE, "%s does not answer%s", p->config->place, tls ? "; does that port speak TLS?" : "");
     passage_problem(p, &err);
 }
 

@@ -26,6 +26,10 @@ void digest_end(struct digest *digest, unsigned char out[DIGEST_SIZE])
 
 void digest_hex(const unsigned char *bytes, size_t length, char *text)
 {
-    for (size_t i = 0; i < length; i++)
-        sprintf(text + 2 * i, "%02x", bytes[i]);
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < length; i++) {
+        *text++ = digits[bytes[i] >> 4];
+        *text++ = digits[bytes[i] & 15];
+    }
+    *text = '\0';
 }

@@ -166,7 +166,8 @@ void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, con
         gate_finish(g, now, out, (struct gate_action){.kind = GATE_RESET}); /* another failed while we contended */
         return;
     }
-    if (own && unended && go_on_with_own_run(g, now, out))
+    /* A place that may have forgotten has perhaps forgotten who took over from us. */
+    if (own && unended && !found->server_changed && go_on_with_own_run(g, now, out))
         return;
     g->previous = unended ? RUN_LOST : last->state;
     /* Dirt is sticky: only an ended run is clean. What is left of our own run, or of this container's life before its

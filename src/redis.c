@@ -30,9 +30,10 @@ static void on_switched(void *user)
 {
     struct redis *r = user;
     static const char why[] = "the sentinels have made another server the master";
-    redis_link_break(redis_client_link(r->lock), why);
-    redis_link_break(redis_client_link(r->clerk), why);
-    redis_link_break(redis_client_link(r->ears), why);
+    struct redis_client *const clients[] = {r->lock, r->clerk, r->ears};
+    for (size_t i = 0; i < sizeof clients / sizeof clients[0]; i++)
+        if (clients[i])
+            redis_link_break(redis_client_link(clients[i]), why);
 }
 
 static void watch_master(struct redis *r)
@@ -220,15 +221,6 @@ static void on_listening(void *user, redisReply *reply, const struct err *err)
     redis_answer(r, OP_LISTEN, OP_OK, NULL);
 }
 
-static void redis_listen(struct backend *b)
-{
-    struct redis *r = redis_of(b);
-    struct redis_words words = {.count = 0};
-    redis_add(&words, "SUBSCRIBE");
-    redis_add(&words, r->channel);
-    redis_client_command(r->ears, &words, on_listening);
-}
-
 static void on_message(void *user, const redisReply *message)
 {
     struct redis *r = user;
@@ -243,7 +235,29 @@ static void on_ears_closed(void *user, const struct err *err)
         r->base.config.handlers.disconnected(r->base.config.user, err);
 }
 
+static void redis_listen(struct backend *b)
+{
+    struct redis *r = redis_of(b);
+    struct redis_words words = {.count = 0};
+    if (!r->ears) {
+        struct redis_link_config link = r->link;
+        link.closed = on_ears_closed;
+        link.message = on_message;
+        r->ears = redis_client_new(&link, r->keys);
+    }
+    redis_add(&words, "SUBSCRIBE");
+    redis_add(&words, r->channel);
+    redis_client_command(r->ears, &words, on_listening);
+}
+
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
+
+struct redis_client *redis_clerk(struct redis *r)
+{
+    if (!r->clerk)
+        r->clerk = redis_client_new(&r->link, r->keys);
+    return r->clerk;
+}
 
 static void redis_reset_clerk(struct backend *b)
 {
@@ -318,7 +332,7 @@ static int make_keys(struct redis *r, const char *name)
 
 static int make_clients(struct redis *r)
 {
-    struct redis_link_config link = {
+    r->link = (struct redis_link_config){
         .loop = r->base.config.loop,
         .url = &r->url,
         .name = r->base.config.name,
@@ -326,14 +340,10 @@ static int make_clients(struct redis *r)
         .user_timeout = r->base.config.times.deadline,
         .user = r,
     };
-    r->lock = redis_client_new(&link, r->keys);
-    r->clerk = redis_client_new(&link, r->keys);
+    r->lock = redis_client_new(&r->link, r->keys);
     if (r->url.master)
-        r->watcher = redis_sentinel_new(&link);
-    link.closed = on_ears_closed;
-    link.message = on_message;
-    r->ears = redis_client_new(&link, r->keys);
-    return r->lock && r->clerk && r->ears && (r->watcher || !r->url.master) ? 0 : -1;
+        r->watcher = redis_sentinel_new(&r->link);
+    return r->lock && (r->watcher || !r->url.master) ? 0 : -1;
 }
 
 struct backend *redis_open(const struct backend_config *config, struct err *err)

@@ -150,6 +150,8 @@ static void start(struct redis_client *client, const struct redis_words *words, 
 
 void redis_client_command(struct redis_client *client, const struct redis_words *words, redis_done *done)
 {
+    if (!client)
+        return;
     client->words.count = 0;
     client->script = REDIS_SCRIPTS;
     start(client, words, done);
@@ -161,6 +163,8 @@ void redis_client_script(struct redis_client *client, enum redis_script script, 
     static const char *const number_of_keys = "8";
     _Static_assert(REDIS_KEYS == 8, "said in the word above");
     struct err unused;
+    if (!client)
+        return;
     client->words.count = 0;
     client->script = script;
     if (redis_script_sha(script, client->sha, &unused) != 0)
@@ -180,6 +184,8 @@ struct redis_link *redis_client_link(const struct redis_client *client)
 
 void redis_client_drop(struct redis_client *client)
 {
+    if (!client)
+        return;
     if (client->sentinel)
         redis_sentinel_reset(client->sentinel);
     redis_link_drop(client->link);

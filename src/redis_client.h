@@ -39,7 +39,7 @@ void redis_client_script(struct redis_client *client, enum redis_script script, 
 /* The link, for redis_link_connected, redis_link_where and redis_link_break. */
 struct redis_link *redis_client_link(const struct redis_client *client);
 
-/* Drops the connection and forgets `done`; the next command finds its way anew. */
+/* Drops the connection and forgets `done`; the next command finds its way anew. NULL is ignored. */
 void redis_client_drop(struct redis_client *client);
 
 /* NULL is ignored. */

@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Everything that the scripts and the links say (redis_scripts.c, redis_link.c). */
+#define QUOTED_MAX 160
+
+/* Everything that the scripts and the links say (redis_scripts.c, redis_link.c) whatever the URL is. */
 #define ACL_COMMANDS                                                                                                   \
-    "+select +role +hmget +eval +evalsha +info +time +get +set +del +pexpire +incr +hget +hset +hsetnx"                \
-    " +hincrby +hdel +rpush +llen +lpop +lindex +publish +subscribe"
+    "+hmget +eval +evalsha +info +time +get +set +del +pexpire +incr +hget +hset +hsetnx +hincrby +hdel"               \
+    " +rpush +llen +lpop +lindex +publish +subscribe"
 
 static const struct {
     const char *word; /* the error's first */
@@ -24,20 +26,23 @@ static const struct {
     {"TRYAGAIN", ERR_UNAVAILABLE, "the cluster is moving our slot"},
     {"ASK", ERR_UNAVAILABLE, "the cluster is moving our slot"},
     {"MOVED", ERR_UNAVAILABLE, "the cluster's nodes send us in a circle"},
-    {"OOM", ERR_UNAVAILABLE,
-     "it has reached maxmemory: give it more, or meet in a Redis that is no cache (maxmemory-policy noeviction)"},
+    {"OOM", ERR_UNAVAILABLE, "its memory is full: raise maxmemory, or meet in a Redis that is no cache"},
     {"MISCONF", ERR_UNAVAILABLE,
      "it cannot save to disk and so refuses writes: mend its disk (stop-writes-on-bgsave-error)"},
     {"ERR max number of clients", ERR_CROWDED, "it has no connection left (maxclients)"},
-    {"NOAUTH", ERR_REFUSED, "it wants a password: redis://:PASSWORD@HOST or redis://USER:PASSWORD@HOST"},
+    {"NOAUTH", ERR_REFUSED,
+     "it wants a password; the URL should have it before the host, as in USER:PASSWORD@HOST, or :PASSWORD@HOST without "
+     "a user"},
     {"WRONGPASS", ERR_REFUSED, "user or password of the URL is wrong, or the user is disabled"},
     {"ERR invalid password", ERR_REFUSED, "the password of the URL is wrong"},
     {"ERR AUTH", ERR_REFUSED, "the URL has a password, but the server has none"},
     {"DENIED", ERR_REFUSED,
-     "it is in protected mode and talks to its own host only: give it a password and the URL the same one, or let it "
-     "bind "
-     "to the network by intention (protected-mode no)"},
+     "it is in protected mode, so it talks to its own host only: give it a password (requirepass) and the URL the "
+     "same, or "
+     "set protected-mode no if nobody else can reach it"},
     {"ERR DB index", ERR_REFUSED, "it has no database of that number: mend the end of the URL"},
+    {"ERR unknown command 'HMGET'", ERR_REFUSED,
+     "this is a sentinel: redis+sentinel://HOST1,HOST2,HOST3/MASTER is the way through sentinels"},
     {"ERR SELECT is not allowed", ERR_REFUSED, "a cluster has only database 0: mend the end of the URL"},
 };
 
@@ -55,25 +60,69 @@ bool redis_error_is(const redisReply *reply, const char *code)
     return false;
 }
 
+/* How much of the server's words is quoted: its first sentence, without what a script's error has behind it. */
+static int quoted_length(const char *text)
+{
+    size_t length = strcspn(text, "\r\n");
+    const char *script = strstr(text, " script: "), *stop = strstr(text, ". ");
+    if (script && (size_t)(script - text) < length)
+        length = (size_t)(script - text);
+    if (stop && (size_t)(stop - text) < length)
+        length = (size_t)(stop - text);
+    while (length > 0 && text[length - 1] == '.')
+        length--;
+    return length < QUOTED_MAX ? (int)length : QUOTED_MAX;
+}
+
 static bool is_denied(const redisReply *reply)
 {
     return redis_error_is(reply, "NOPERM") || strstr(reply->str, "The user executing the script") ||
            strstr(reply->str, "ACL failure in script");
 }
 
+/* The words for the administrator come first, as a long line may be cut. */
+static void explain_denied(const redisReply *reply, const struct redis_error_context *context, struct err *err)
+{
+    const struct redis_url *url = context->url;
+    err_set(
+        err, ERR_REFUSED,
+        "no permission; an administrator gives it in redis-cli by: ACL SETUSER %s ~lockstep:{%s}:* &lockstep:{%s}:* "
+        "%s%s" ACL_COMMANDS " (Redis at %.64s: %.*s)",
+        url->user ? url->user : "default", context->name, context->name, url->database ? "+select " : "",
+        url->master ? "+role " : "", context->where, quoted_length(reply->str), reply->str);
+}
+
 void redis_error_of_reply(const redisReply *reply, const struct redis_error_context *context, struct err *err)
 {
     if (is_denied(reply)) {
-        err_set(err, ERR_REFUSED, "Redis at %s: no permission; ACL SETUSER %s ~lockstep:{%s}:* &lockstep:{%s}:* %s",
-                context->where, context->url->user ? context->url->user : "default", context->name, context->name,
-                ACL_COMMANDS);
+        explain_denied(reply, context, err);
         return;
     }
     for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++) {
         if (redis_error_is(reply, meanings[i].word)) {
-            err_set(err, meanings[i].code, "Redis at %s: %.80s; %s", context->where, reply->str, meanings[i].remedy);
+            err_set(err, meanings[i].code, "Redis at %s: %.*s; %s", context->where, quoted_length(reply->str),
+                    reply->str, meanings[i].remedy);
             return;
         }
     }
     err_set(err, ERR_REFUSED, "Redis at %s: %.240s", context->where, reply->str);
+}
+
+void redis_error_of_sentinel(const redisReply *reply, const char *where, struct err *err)
+{
+    const char *said = reply->str;
+    if (redis_error_is(reply, "NOAUTH") || redis_error_is(reply, "WRONGPASS"))
+        err_set(err, ERR_REFUSED,
+                "the sentinel at %s: %.*s; sentinels have a user and a password of their own: sentinel_username and "
+                "sentinel_password among the parameters of the URL",
+                where, quoted_length(said), said);
+    else if (redis_error_is(reply, "NOPERM"))
+        err_set(err, ERR_REFUSED,
+                "the sentinel at %s: %.*s; its user needs: ACL SETUSER USER &+switch-master +sentinel "
+                "+subscribe",
+                where, quoted_length(said), said);
+    else if (redis_error_is(reply, "ERR unknown command"))
+        err_set(err, ERR_REFUSED, "%s is no sentinel: a server's URL begins with redis://", where);
+    else
+        err_set(err, ERR_UNAVAILABLE, "the sentinel at %s: %.240s", where, said);
 }

@@ -22,4 +22,7 @@ bool redis_error_is(const redisReply *reply, const char *code);
 /* Turns an error reply into a code and a line with the remedy. */
 void redis_error_of_reply(const redisReply *reply, const struct redis_error_context *context, struct err *err);
 
+/* The same for a sentinel's. */
+void redis_error_of_sentinel(const redisReply *reply, const char *where, struct err *err);
+
 #endif

@@ -16,9 +16,10 @@ struct redis {
     struct redis_tls *tls; /* NULL = none */
     char *keys[REDIS_KEYS];
     char channel[64];
-    struct redis_client *lock, *clerk, *ears;
-    struct redis_sentinel *watcher; /* NULL: no sentinels */
-    char value[64];                 /* of the lock while it is ours: "NONCE FENCE" */
+    struct redis_link_config link;            /* of every client */
+    struct redis_client *lock, *clerk, *ears; /* the two latter from their first use on */
+    struct redis_sentinel *watcher;           /* NULL: no sentinels */
+    char value[64];                           /* of the lock while it is ours: "NONCE FENCE" */
     bool holding, listening;
     bool introduced, warned; /* handlers.connected was told; handlers.warned too, of eviction */
     bool silent;             /* ... of heartbeats that fail */
@@ -32,6 +33,9 @@ static inline struct redis *redis_of(struct backend *b)
 {
     return (struct redis *)b;
 }
+
+/* The clerk, who is hired only when there is something to write. NULL if memory is out. */
+struct redis_client *redis_clerk(struct redis *r);
 
 /* Answers `op`; with `err`, with the result that it stands for. */
 void redis_answer(struct redis *r, enum op op, enum op_result result, const struct look *look);

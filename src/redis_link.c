@@ -201,8 +201,11 @@ static void take_greeting(struct redis_link *link, const redisReply *reply)
     enum greeting greeting = link->greeted[link->greeting++];
     link->greetings--;
     if (reply->type == REDIS_REPLY_ERROR) {
-        redis_error_of_reply(
-            reply, &(struct redis_error_context){link->config.url, link->config.name, redis_link_where(link)}, &err);
+        struct redis_error_context context = {link->config.url, link->config.name, redis_link_where(link)};
+        if (link->config.peer == REDIS_PEER_SENTINEL)
+            redis_error_of_sentinel(reply, context.where, &err);
+        else
+            redis_error_of_reply(reply, &context, &err);
         broke(link, &err);
     } else if (greeting == GREET_ROLE &&
                (reply->elements < 1 || !reply->element[0]->str || strcmp(reply->element[0]->str, "master") != 0)) {

@@ -72,9 +72,9 @@ static void on_look(void *user, redisReply *reply, const struct err *err)
     redis_answer(r, OP_LOOK, OP_OK, &look);
 }
 
-static struct redis_client *looker(const struct redis *r)
+static struct redis_client *looker(struct redis *r)
 {
-    return r->holding ? r->clerk : r->lock;
+    return r->holding ? redis_clerk(r) : r->lock;
 }
 
 static void ask_script(struct redis *r)
@@ -145,7 +145,7 @@ void redis_mark(struct backend *b, const struct mark *mark)
     r->telling = false;
     redis_add(&arguments, r->value);
     if (b->config.part == BACKEND_LOCK) {
-        redis_client_script(r->clerk, REDIS_VOUCH, &arguments, on_marked);
+        redis_client_script(redis_clerk(r), REDIS_VOUCH, &arguments, on_marked);
         return;
     }
     redis_add_number(&arguments, token, (int64_t)mark->token);
@@ -158,7 +158,7 @@ void redis_mark(struct backend *b, const struct mark *mark)
     redis_add(&arguments, b->config.version);
     redis_add(&arguments, me->nonce);
     redis_add(&arguments, me->root);
-    redis_client_script(r->clerk, REDIS_MARK, &arguments, on_marked);
+    redis_client_script(redis_clerk(r), REDIS_MARK, &arguments, on_marked);
 }
 
 static void on_told(void *user, redisReply *reply, const struct err *err)
@@ -180,7 +180,7 @@ void redis_progress(struct backend *b, uint64_t token, const char *last_line)
     redis_add(&arguments, r->value);
     redis_add_number(&arguments, text_of_token, (int64_t)token);
     redis_add(&arguments, last_line);
-    redis_client_script(r->clerk, REDIS_PROGRESS, &arguments, on_told);
+    redis_client_script(redis_clerk(r), REDIS_PROGRESS, &arguments, on_told);
 }
 
 static void on_ended(void *user, redisReply *reply, const struct err *err)

@@ -36,17 +36,18 @@ const char *const redis_key_names[REDIS_KEYS] = {
 
 static const char *const texts[REDIS_SCRIPTS] = {
     /* Our own lock of before, whose reply or connection was lost, is ours to take again, with a new fence. A fence that
-     * is not there was forgotten, as perhaps all else: no server is on record any more (see REDIS_LOOK), and the clock
-     * gives a number above all that came before. */
+     * is not there was forgotten, as perhaps all else: no server is on record any more (see REDIS_LOOK). Then, or on
+     * another server, which may have lost the last writes, the clock gives a number above all that came before. */
     [REDIS_LOCK] =
         NAMES INFO "local held = redis.call('GET', lock)\n"
                    "if held and string.sub(held, 1, #ARGV[1]) ~= ARGV[1] then return {0} end\n"
                    "local policy = info('memory', 'maxmemory_policy') or ''\n"
                    "if string.sub(policy, 1, 7) == 'allkeys' and ARGV[3] ~= '1' then return {-1, policy} end\n"
                    "local last = tonumber(redis.call('HGET', gate, 'token')) or 0\n"
-                   "if (tonumber(redis.call('GET', fence)) or -1) < last then\n"
-                   "  redis.call('SET', fence, string.format('%.0f', math.max(last, redis.call('TIME')[1])))\n"
-                   "  redis.call('HDEL', gate, 'server')\n"
+                   "local before = tonumber(redis.call('GET', fence)) or -1\n"
+                   "if before < last then redis.call('HDEL', gate, 'server') end\n"
+                   "if redis.call('HGET', gate, 'server') ~= " SERVER " then\n"
+                   "  redis.call('SET', fence, string.format('%.0f', math.max(before, last, redis.call('TIME')[1])))\n"
                    "end\n"
                    "local mine = redis.call('INCR', fence)\n"
                    "redis.call('SET', lock, ARGV[1] .. ' ' .. string.format('%.0f', mine), 'PX', ARGV[2])\n"
@@ -59,7 +60,8 @@ static const char *const texts[REDIS_SCRIPTS] = {
     "if held and string.sub(held, 1, #ARGV[3]) == ARGV[3] then\n"
     "  local uptime = tonumber(info('server', 'uptime_in_seconds'))\n"
     "  mine = string.sub(held, #ARGV[3] + 2)\n"
-    "  changed = known[2] ~= " SERVER " or (uptime and uptime * 1000 < tonumber(ARGV[4])) or false\n"
+    "  changed = known[2] ~= " SERVER " or (uptime and uptime * 1000 < tonumber(ARGV[4]))\n"
+    "    or (known[1] and not field(last, 'state')) or false\n" /* the last run itself was forgotten */
     "end\n"
     "local stats = redis.call('HMGET', targets, 'failures:' .. ARGV[1], 'attempts:' .. ARGV[1],\n"
     "  'failed:' .. ARGV[1], 'not_before:' .. ARGV[1])\n"

@@ -1,6 +1,7 @@
 #include "redis_sentinel.h"
 
 #include "later.h"
+#include "redis_error.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,10 +85,11 @@ static void on_address(void *user, redisReply *reply, const struct err *err)
     }
     if (err)
         s->failure = *err;
+    else if (reply->type == REDIS_REPLY_ERROR)
+        redis_error_of_sentinel(reply, redis_link_where(s->link), &s->failure);
     else
-        err_set(&s->failure, ERR_UNAVAILABLE, "the sentinel at %s knows no master named \"%s\"%s%.100s",
-                redis_link_where(s->link), s->config.url->master, reply->type == REDIS_REPLY_ERROR ? ": " : "",
-                reply->type == REDIS_REPLY_ERROR ? reply->str : "");
+        err_set(&s->failure, ERR_UNAVAILABLE, "the sentinel at %s knows no master named \"%s\"",
+                redis_link_where(s->link), s->config.url->master);
     ask_next(s);
 }
 

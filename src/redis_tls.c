@@ -4,14 +4,18 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct redis_tls {
     SSL_CTX *context;
 };
 
+/* The first error in OpenSSL's queue is the cause of the others. */
 static const char *openssl_reason(void)
 {
-    unsigned long code = ERR_peek_last_error();
+    unsigned long code = ERR_peek_error();
+    if (ERR_SYSTEM_ERROR(code))
+        return strerror(ERR_GET_REASON(code));
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
     return reason ? reason : "it cannot be read";
 }

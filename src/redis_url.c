@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/un.h>
+
+#define HOST_MAX 253 /* bytes of a name in the DNS */
 
 enum kind { SERVERS, SOCKET, SENTINELS };
 
@@ -117,6 +120,9 @@ static int parse_hosts(struct parser *p)
         const char *name = value_or_none(p, host.name);
         if (!name && !alone)
             return REFUSE(p, "%s has an empty item in its list of hosts");
+        if (name && (strpbrk(name, " \t\r\n#\\<>\"") || strlen(name) > HOST_MAX))
+            return REFUSE(p,
+                          "%s has a host that is no name; in a password # and spaces must be written as %%23 and %%20");
         if (url->host_count == REDIS_HOSTS_MAX)
             return err_set(p->reader.err, ERR_USAGE, "%s has more than %d hosts", p->reader.what, REDIS_HOSTS_MAX);
         url->hosts[url->host_count++] =
@@ -131,6 +137,8 @@ static int parse_socket(struct parser *p)
     if (parts->hosts.from < parts->hosts.to || parts->path.to - parts->path.from < 2)
         return REFUSE(p, "%s wants the absolute path of a socket, as in unix:///run/redis.sock");
     p->url->socket = url_value(&p->reader, parts->path);
+    if (strlen(p->url->socket) >= sizeof((struct sockaddr_un *)0)->sun_path)
+        return REFUSE(p, "%s has a path that is longer than a socket's may be (107 bytes)");
     return 0;
 }
 
@@ -213,18 +221,25 @@ static int take(struct parser *p, enum meaning meaning, struct url_span piece)
     return 0;
 }
 
+/* Lists the parameters that are known, for an error; writes "" if there is none. */
+static void list_parameters(bool wanted, char *known, size_t capacity)
+{
+    known[0] = '\0';
+    for (size_t i = 0; wanted && i < COUNT(parameters); i++)
+        snprintf(known + strlen(known), capacity - strlen(known), "%s%s", i ? ", " : "", parameters[i].name);
+}
+
 static int parse_parameters(struct parser *p)
 {
     struct url_span rest = p->reader.parts.query;
     struct url_parameter parameter;
-    char known[256] = "";
-    for (size_t i = 0; i < COUNT(parameters); i++)
-        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", parameters[i].name);
+    char known[256];
     while (url_next_parameter(&rest, &parameter)) {
         const char *name = url_value(&p->reader, parameter.name);
         size_t i = 0;
         while (i < COUNT(parameters) && strcmp(parameters[i].name, name) != 0)
             i++;
+        list_parameters(i == COUNT(parameters), known, sizeof known);
         if (url_check_parameter(&p->reader, &parameter, name, i < COUNT(parameters), known) != 0 ||
             take(p, parameters[i].meaning, parameter.value) != 0)
             return -1;
@@ -239,7 +254,8 @@ static int check_whole(const struct parser *p)
     if (p->reader.has_null)
         return REFUSE(p, "%s contains %%00, which no value can hold");
     if (url->user && !url->password)
-        return REFUSE(p, "%s has a user without a password; a password alone is written as redis://:PASSWORD@HOST");
+        return REFUSE(
+            p, "%s has a user without a password; behind redis:// a password alone is written as :PASSWORD@HOST");
     if (url->sentinel_user && !url->sentinel_password)
         return REFUSE(p, "%s has a sentinel_username without a sentinel_password");
     if (p->has_sentinel_parameter && !url->master)

@@ -160,6 +160,23 @@ static void own_lost_run_is_not_gone_on_with_after_a_quarantine(void **state)
     assert_int_equal(bench_asked(&b, OP_MARK)->token, 2);
 }
 
+/* Only the reply to our mark was lost, but then the place failed over, and may have lost who took over from us. */
+static void own_marked_run_is_not_gone_on_with_where_something_was_forgotten(void **state)
+{
+    (void)state;
+    struct bench b = bench_new();
+    bench_reach(&b, AT_MARK);
+    bench_reply(&b, OP_MARK, OP_UNAVAILABLE);
+    bench_own_run(&b, 1, RUN_RUNNING);
+    b.look.server_changed = true;
+    bench_pass(&b, 1000);
+    bench_reply(&b, OP_LOOK, OP_OK);
+    assert_int_equal(b.gate.state, AT_QUARANTINE);
+    bench_pass(&b, 60000);
+    bench_reply(&b, OP_LOOK, OP_OK);
+    assert_int_equal(bench_asked(&b, OP_MARK)->token, 2);
+}
+
 /* A place that hands out the token with the lock (Redis) is taken at its word. */
 static void token_is_the_fence_of_the_lock(void **state)
 {
@@ -363,6 +380,7 @@ int unit_gate_hold(void)
         cmocka_unit_test(rule_2_version_that_came_during_the_quarantine_passes),
         cmocka_unit_test(own_unended_run_needs_no_quarantine),
         cmocka_unit_test(own_lost_run_is_not_gone_on_with_after_a_quarantine),
+        cmocka_unit_test(own_marked_run_is_not_gone_on_with_where_something_was_forgotten),
         cmocka_unit_test(token_is_the_fence_of_the_lock),
         cmocka_unit_test(busy_mark_looks_again),
         cmocka_unit_test(busy_fence_is_asked_again_until_the_sessions_are_gone),

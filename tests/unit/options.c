@@ -66,6 +66,7 @@ static void defaults_are_those_of_the_contract(void **state)
     assert_int_equal(o.on_failure, ON_FAILURE_EXIT);
     assert_int_equal(o.log_json, 0);
     assert_int_equal(o.log_level, LOG_LEVEL_INFO);
+    assert_int_equal(o.allow_eviction, 0);
     assert_null(o.database);
     assert_null(o.command);
 }
@@ -145,6 +146,12 @@ static void wrong_usage_is_told(void **state)
         {"number too big", {{"check", TARGET, "--retries=99999999999999999999"}, {NULL}}, "--retries"},
         {"no choice", {{"check", TARGET, "--on-failure=stop"}, {NULL}}, "exit, start"},
         {"no choice in a variable", {{"check", TARGET}, {"LOCKSTEP_LOG_LEVEL=loud"}}, "debug, info, warning, error"},
+        {"no yes and no no", {{"check", TARGET, "--allow-eviction=maybe"}, {NULL}}, "--allow-eviction: \"maybe\""},
+        {"... in a variable",
+         {{"check", TARGET}, {"LOCKSTEP_ALLOW_EVICTION=2"}},
+         "LOCKSTEP_ALLOW_EVICTION: \"2\" is neither yes nor no; right would be 1 true yes on, or 0 false no off"},
+        {"empty switch", {{"check", TARGET, "--allow-eviction="}, {NULL}}, "--allow-eviction needs a value"},
+        {"a switch takes no next word", {{"check", TARGET, "--allow-eviction", "no"}, {NULL}}, "no"},
         {"name with a slash", {{"check", TARGET, "--name=a/b"}, {NULL}}, "a/b"},
         {"name with a space", {{"check", TARGET}, {"LOCKSTEP_NAME=a b"}}, "LOCKSTEP_NAME"},
         {"name too long", {{"check", TARGET, "--name=abcdefghijabcdefghijabcdefghijabcdefghijx"}, {NULL}}, "40"},
@@ -223,6 +230,36 @@ static void choices(void **state)
     given_options("back to text", &(struct given){{"check", TARGET}, {NULL}});
 }
 
+static void switches(void **state)
+{
+    static const struct {
+        const char *row;
+        struct given given;
+        bool on;
+    } rows[] = {
+        {"not given", {{"check", TARGET}, {NULL}}, false},
+        {"alone", {{"check", TARGET, "--allow-eviction"}, {NULL}}, true},
+        {"1", {{"check", TARGET, "--allow-eviction=1"}, {NULL}}, true},
+        {"true", {{"check", TARGET}, {"LOCKSTEP_ALLOW_EVICTION=true"}}, true},
+        {"YES", {{"check", TARGET}, {"LOCKSTEP_ALLOW_EVICTION=YES"}}, true},
+        {"On", {{"check", TARGET}, {"LOCKSTEP_ALLOW_EVICTION=On"}}, true},
+        {"0", {{"check", TARGET}, {"LOCKSTEP_ALLOW_EVICTION=0"}}, false},
+        {"False", {{"check", TARGET, "--allow-eviction=False"}, {NULL}}, false},
+        {"no", {{"check", TARGET}, {"LOCKSTEP_ALLOW_EVICTION=no"}}, false},
+        {"off", {{"check", TARGET}, {"LOCKSTEP_ALLOW_EVICTION=off"}}, false},
+        {"an empty variable", {{"check", TARGET}, {"LOCKSTEP_ALLOW_EVICTION="}}, false},
+        {"off beats on", {{"check", TARGET, "--allow-eviction=off"}, {"LOCKSTEP_ALLOW_EVICTION=on"}}, false},
+        {"on beats off", {{"check", TARGET, "--allow-eviction"}, {"LOCKSTEP_ALLOW_EVICTION=off"}}, true},
+        {"the last flag", {{"check", TARGET, "--allow-eviction", "--allow-eviction=0"}, {NULL}}, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++)
+        CHECK_NUMBER(rows[i].row, given_options(rows[i].row, &rows[i].given).allow_eviction, rows[i].on);
+    struct options options =
+        given_options("before a COMMAND", &(struct given){{MIGRATE, TARGET, "--allow-eviction", "bun"}, {NULL}});
+    assert_string_equal(options.command[0], "bun");
+}
+
 static void help_has_every_option(void **state)
 {
     (void)state;
@@ -246,6 +283,7 @@ int unit_options(void)
         cmocka_unit_test(flags_win_and_empty_means_unset),
         cmocka_unit_test(lists),
         cmocka_unit_test(choices),
+        cmocka_unit_test(switches),
         cmocka_unit_test(help_has_every_option),
     };
     return UNIT_RUN("options", tests);

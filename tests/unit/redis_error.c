@@ -44,8 +44,8 @@ static void meanings(void **state)
         {"TRYAGAIN Multiple keys request during rehashing of slot", ERR_UNAVAILABLE, "moving our slot"},
         {"ASK 3999 127.0.0.1:6381", ERR_UNAVAILABLE, "moving our slot"},
         {"MOVED 3999 127.0.0.1:6381", ERR_UNAVAILABLE, "in a circle"},
-        {"OOM command not allowed when used memory > 'maxmemory'.", ERR_UNAVAILABLE, "noeviction"},
-        {SCRIPT6 "-OOM command not allowed when used memory > 'maxmemory'.", ERR_UNAVAILABLE, "noeviction"},
+        {"OOM command not allowed when used memory > 'maxmemory'.", ERR_UNAVAILABLE, "raise maxmemory"},
+        {SCRIPT6 "-OOM command not allowed when used memory > 'maxmemory'.", ERR_UNAVAILABLE, "raise maxmemory"},
         {"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
          ERR_UNAVAILABLE, "stop-writes-on-bgsave-error"},
         {"MISCONF Errors writing to the AOF file: No space left on device", ERR_UNAVAILABLE, "mend its disk"},
@@ -120,7 +120,7 @@ static void long_words_are_cut(void **state)
     (void)state;
     memset(said + 4, 'x', sizeof said - 5);
     turn(said, "me", &err);
-    assert_non_null(strstr(err.text, "noeviction"));
+    assert_non_null(strstr(err.text, "raise maxmemory"));
     memcpy(said, "YES\n", 4);
     turn(said, "me", &err);
     assert_null(strchr(err.text, '\n'));

@@ -126,9 +126,9 @@ static void wrong_urls(void **state)
     } rows[] = {
         {"empty", "", "redis://"},
         {"postgres", "postgres://h", "redis://"},
-        {"user without password", "redis://ann@h", "redis://:PASSWORD@HOST"},
-        {"user with empty password", "redis://ann:@h", "redis://:PASSWORD@HOST"},
-        {"user without password, socket", "unix://ann@/r", "redis://:PASSWORD@HOST"},
+        {"user without password", "redis://ann@h", ":PASSWORD@HOST"},
+        {"user with empty password", "redis://ann:@h", ":PASSWORD@HOST"},
+        {"user without password, socket", "unix://ann@/r", ":PASSWORD@HOST"},
         {"port with letters", "redis://h:63a", "port"},
         {"port 0", "redis://h:0", "port"},
         {"port too great", "redis://h:65536", "port"},
