@@ -51,7 +51,7 @@ static void meanings(void **state)
         {"MISCONF Errors writing to the AOF file: No space left on device", ERR_UNAVAILABLE, "mend its disk"},
         {"ERR max number of clients reached", ERR_CROWDED, "maxclients"},
         {"ERR max number of clients + cluster connections reached", ERR_CROWDED, "maxclients"},
-        {"NOAUTH Authentication required.", ERR_REFUSED, "redis://USER:PASSWORD@HOST"},
+        {"NOAUTH Authentication required.", ERR_REFUSED, "USER:PASSWORD@HOST"},
         {"WRONGPASS invalid username-password pair or user is disabled.", ERR_REFUSED, "is wrong"},
         {"ERR invalid password", ERR_REFUSED, "is wrong"},
         {"ERR AUTH <password> called without any password configured for the default user. Are you sure your "
