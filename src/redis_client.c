@@ -66,12 +66,21 @@ static bool follow(struct redis_client *client, const redisReply *reply)
     return true;
 }
 
+/* That led nowhere: the URL's hosts are tried anew, and of the sentinels another one first, as this one may know an old
+ * master only, or say nothing for longer than there is time. */
+static void begin_elsewhere(struct redis_client *client)
+{
+    redis_link_aim(client->link, NULL, 0);
+    if (client->sentinel)
+        redis_sentinel_doubt(client->sentinel);
+}
+
 static void on_reply(void *user, redisReply *reply, const struct err *err)
 {
     struct redis_client *client = user;
     struct err words;
     if (err) {
-        redis_link_aim(client->link, NULL, 0); /* begin with the URL's hosts, or with the sentinels, again */
+        begin_elsewhere(client);
         finish(client, NULL, err);
         return;
     }
@@ -93,8 +102,10 @@ static void on_reply(void *user, redisReply *reply, const struct err *err)
     redis_error_of_reply(
         reply, &(struct redis_error_context){client->config.url, client->config.name, redis_link_where(client->link)},
         &words);
-    if (redis_error_is(reply, "READONLY")) /* a master no more: who is it now? */
+    if (redis_error_is(reply, "READONLY")) { /* a master no more: who is it now? */
         redis_link_drop(client->link);
+        begin_elsewhere(client);
+    }
     finish(client, NULL, &words);
 }
 
@@ -189,7 +200,10 @@ void redis_client_drop(struct redis_client *client)
     if (client->sentinel)
         redis_sentinel_reset(client->sentinel);
     redis_link_drop(client->link);
-    redis_link_aim(client->link, NULL, 0);
+    if (client->done)
+        begin_elsewhere(client);
+    else
+        redis_link_aim(client->link, NULL, 0);
     free(client->storage);
     client->storage = NULL;
     client->done = NULL;

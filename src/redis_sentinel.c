@@ -56,6 +56,11 @@ static void found(struct redis_sentinel *s, const char *host, int port, const st
     done(s->user, host, port, err);
 }
 
+void redis_sentinel_doubt(struct redis_sentinel *s)
+{
+    go_to_next(s);
+}
+
 static void ask_next(struct redis_sentinel *s)
 {
     go_to_next(s);

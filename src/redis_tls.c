@@ -20,6 +20,29 @@ static const char *openssl_reason(void)
     return reason ? reason : "it cannot be read";
 }
 
+/* Nobody is there to be asked; without this OpenSSL would ask whoever sits at the terminal. */
+static int no_passphrase(char *buffer, int size, int writes, void *asked)
+{
+    (void)buffer, (void)size, (void)writes;
+    *(bool *)asked = true;
+    return -1;
+}
+
+static int load_key(SSL_CTX *context, const char *key, struct err *err)
+{
+    bool asked = false;
+    SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+    SSL_CTX_set_default_passwd_cb_userdata(context, &asked);
+    bool loaded =
+        SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1 && SSL_CTX_check_private_key(context) == 1;
+    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
+    if (loaded)
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "key=%s of the Redis URL: %s; it should be the PEM key of cert, without a passphrase", key,
+                   asked ? "it has a passphrase" : openssl_reason());
+}
+
 static int load(SSL_CTX *context, const struct redis_url *url, struct err *err)
 {
     if (url->cacert ? SSL_CTX_load_verify_locations(context, url->cacert, NULL) != 1
@@ -29,11 +52,7 @@ static int load(SSL_CTX *context, const struct redis_url *url, struct err *err)
     if (url->cert && SSL_CTX_use_certificate_chain_file(context, url->cert) != 1)
         return err_set(err, ERR_USAGE, "cert=%s of the Redis URL: %s; it should be a PEM certificate", url->cert,
                        openssl_reason());
-    if (url->key && (SSL_CTX_use_PrivateKey_file(context, url->key, SSL_FILETYPE_PEM) != 1 ||
-                     SSL_CTX_check_private_key(context) != 1))
-        return err_set(err, ERR_USAGE, "key=%s of the Redis URL: %s; it should be the PEM key of cert", url->key,
-                       openssl_reason());
-    return 0;
+    return url->key ? load_key(context, url->key, err) : 0;
 }
 
 struct redis_tls *redis_tls_new(const struct redis_url *url, struct err *err)
@@ -88,6 +107,8 @@ static int explain_failure(const SSL *session, const char *where, struct err *er
         return err_set(err, ERR_REFUSED,
                        "Redis at %s demands a client certificate: add cert=FILE&key=FILE to the parameters of the URL",
                        where);
+    if (reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION)
+        return err_set(err, ERR_REFUSED, "Redis at %s knows neither TLS 1.2 nor 1.3 (tls-protocols)", where);
     if (alert)
         return err_set(
             err, ERR_REFUSED,

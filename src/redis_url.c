@@ -120,9 +120,8 @@ static int parse_hosts(struct parser *p)
         const char *name = value_or_none(p, host.name);
         if (!name && !alone)
             return REFUSE(p, "%s has an empty item in its list of hosts");
-        if (name && (strpbrk(name, " \t\r\n#\\<>\"") || strlen(name) > HOST_MAX))
-            return REFUSE(p,
-                          "%s has a host that is no name; in a password # and spaces must be written as %%23 and %%20");
+        if (name && (strlen(name) > HOST_MAX || strpbrk(name, "# \t\r\n")))
+            return REFUSE(p, "%s has a host that cannot be one: it is too long, or # or white space is in it");
         if (url->host_count == REDIS_HOSTS_MAX)
             return err_set(p->reader.err, ERR_USAGE, "%s has more than %d hosts", p->reader.what, REDIS_HOSTS_MAX);
         url->hosts[url->host_count++] =
@@ -138,7 +137,7 @@ static int parse_socket(struct parser *p)
         return REFUSE(p, "%s wants the absolute path of a socket, as in unix:///run/redis.sock");
     p->url->socket = url_value(&p->reader, parts->path);
     if (strlen(p->url->socket) >= sizeof((struct sockaddr_un *)0)->sun_path)
-        return REFUSE(p, "%s has a path that is longer than a socket's may be (107 bytes)");
+        return REFUSE(p, "%s has a path that is longer than that of a socket can be");
     return 0;
 }
 
