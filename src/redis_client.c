@@ -59,7 +59,9 @@ static bool follow(struct redis_client *client, const redisReply *reply)
     char host[256];
     if (!address || !colon || colon < address || colon - address > (long)sizeof host || ++client->moves > MOVES_MAX)
         return false;
-    snprintf(host, sizeof host, "%.*s", (int)(colon - address - 1), address + 1);
+    bool unnamed = colon == address + 1; /* the host that we are at, by the name that we know it by */
+    snprintf(host, sizeof host, "%.*s", unnamed ? (int)sizeof host : (int)(colon - address - 1),
+             unnamed ? redis_link_host(client->link) : address + 1);
     redis_link_drop(client->link);
     redis_link_aim(client->link, host, (int)strtol(colon + 1, NULL, 10));
     go(client);

@@ -44,6 +44,11 @@ bool redis_link_connected(const struct redis_link *link)
     return link->state == LINK_IDLE;
 }
 
+const char *redis_link_host(const struct redis_link *link)
+{
+    return redis_dial_host(link->dial);
+}
+
 const char *redis_link_where(const struct redis_link *link)
 {
     return redis_dial_where(link->dial);

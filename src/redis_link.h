@@ -51,6 +51,9 @@ void redis_link_run(struct redis_link *link, int count, const char *const words[
 /* Whether there is a connection that a command would use. */
 bool redis_link_connected(const struct redis_link *link);
 
+/* The host that was tried last, as the URL or redis_link_aim names it. */
+const char *redis_link_host(const struct redis_link *link);
+
 /* HOST:PORT or the path of the socket that was tried last; "" before the first time. */
 const char *redis_link_where(const struct redis_link *link);
 

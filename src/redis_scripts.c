@@ -37,21 +37,22 @@ const char *const redis_key_names[REDIS_KEYS] = {
 static const char *const texts[REDIS_SCRIPTS] = {
     /* Our own lock of before, whose reply or connection was lost, is ours to take again, with a new fence. A fence that
      * is not there was forgotten, as perhaps all else: no server is on record any more (see REDIS_LOOK). Then, or on
-     * another server, which may have lost the last writes, the clock gives a number above all that came before. */
+     * another server, which may have lost the last writes, the clock gives a number above all that came before (in ms:
+     * more than one lock a second is possible, more than a thousand are not). */
     [REDIS_LOCK] =
-        NAMES INFO "local held = redis.call('GET', lock)\n"
-                   "if held and string.sub(held, 1, #ARGV[1]) ~= ARGV[1] then return {0} end\n"
-                   "local policy = info('memory', 'maxmemory_policy') or ''\n"
-                   "if string.sub(policy, 1, 7) == 'allkeys' and ARGV[3] ~= '1' then return {-1, policy} end\n"
-                   "local last = tonumber(redis.call('HGET', gate, 'token')) or 0\n"
-                   "local before = tonumber(redis.call('GET', fence)) or -1\n"
-                   "if before < last then redis.call('HDEL', gate, 'server') end\n"
-                   "if redis.call('HGET', gate, 'server') ~= " SERVER " then\n"
-                   "  redis.call('SET', fence, string.format('%.0f', math.max(before, last, redis.call('TIME')[1])))\n"
-                   "end\n"
-                   "local mine = redis.call('INCR', fence)\n"
-                   "redis.call('SET', lock, ARGV[1] .. ' ' .. string.format('%.0f', mine), 'PX', ARGV[2])\n"
-                   "return {mine, policy}\n",
+        NAMES INFO NOW "local held = redis.call('GET', lock)\n"
+                       "if held and string.sub(held, 1, #ARGV[1]) ~= ARGV[1] then return {0} end\n"
+                       "local policy = info('memory', 'maxmemory_policy') or ''\n"
+                       "if string.sub(policy, 1, 7) == 'allkeys' and ARGV[3] ~= '1' then return {-1, policy} end\n"
+                       "local last = tonumber(redis.call('HGET', gate, 'token')) or 0\n"
+                       "local before = tonumber(redis.call('GET', fence)) or -1\n"
+                       "if before < last then redis.call('HDEL', gate, 'server') end\n"
+                       "if redis.call('HGET', gate, 'server') ~= " SERVER " then\n"
+                       "  redis.call('SET', fence, string.format('%.0f', math.max(before, last, tonumber(now))))\n"
+                       "end\n"
+                       "local mine = redis.call('INCR', fence)\n"
+                       "redis.call('SET', lock, ARGV[1] .. ' ' .. string.format('%.0f', mine), 'PX', ARGV[2])\n"
+                       "return {mine, policy}\n",
 
     [REDIS_LOOK] = NAMES INFO FIELD NOW
     "local known = redis.call('HMGET', gate, 'token', 'server')\n"
