@@ -206,7 +206,8 @@ static int say_run_failed(const struct words *words, const struct gate *gate, co
                 "version %s failed as often as --max-attempts allows%s; nobody tries again until a new version comes",
                 words->target, action->status >= 0 ? ", its output is printed above" : "");
     else if (own_run)
-        log_say(LOG_LEVEL_ERROR, EVENT_FAILED, fields, "the migration failed with status %d", status);
+        log_say(LOG_LEVEL_ERROR, EVENT_FAILED, fields, "the migration failed with status %d%s%s", status,
+                words->problem[0] ? ", which could not be recorded: " : "", words->problem);
     else
         log_say(LOG_LEVEL_ERROR, EVENT_FAILED, fields,
                 "run %" PRIu64 " of the migration failed with status %d%s%s; the end of its output is printed above",

@@ -51,6 +51,8 @@ static const char *const texts[REDIS_SCRIPTS] = {
                        "  redis.call('SET', fence, string.format('%.0f', math.max(before, last, tonumber(now))))\n"
                        "end\n"
                        "local mine = redis.call('INCR', fence)\n"
+                       /* Who has no right to renew must hear of it before a command hangs on that. */
+                       "redis.call('PEXPIRE', lock, ARGV[2])\n"
                        "redis.call('SET', lock, ARGV[1] .. ' ' .. string.format('%.0f', mine), 'PX', ARGV[2])\n"
                        "return {mine, policy}\n",
 
