@@ -89,8 +89,8 @@ static void on_clerk_reply(struct gate *g, int64_t now, struct gate_actions *out
         gate_clerk_failed(g, now, out, event->result);
     else if (op == OP_LOOK)
         gate_hold_looked(g, now, out, event->look);
-    else if (op == OP_MARK && busy) /* somebody has marked a run, so the lock is not what we believe: see */
-        gate_look(g, now, out, AT_HOLD_LOOK);
+    else if (op == OP_MARK && busy)
+        gate_mark_refused(g, now, out);
     else if (op == OP_MARK)
         gate_fence(g, now, out);
     else if (op == OP_FENCE && busy)

@@ -183,6 +183,15 @@ void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, con
     gate_mark(g, now, out, found->fence ? found->fence : last->token + 1, found->attempts + 1);
 }
 
+/* Somebody has marked a run, or the lock is not what we believe: ask for it at once, and look again a little later, as
+ * the next heartbeat may be hours away. */
+void gate_mark_refused(struct gate *g, int64_t now, struct gate_actions *out)
+{
+    gate_rest(g, AT_HOLD_AGAIN, now + gate_retry_delay(g, RETRY_MIN_MS, RETRY_MAX_MS));
+    if (g->asked[LOCK_CHANNEL] == OP_NONE)
+        gate_beat(g, now, out);
+}
+
 /* The clerk could not do its part; the lock is kept meanwhile, but not for ever. */
 void gate_clerk_failed(struct gate *g, int64_t now, struct gate_actions *out, enum op_result result)
 {

@@ -112,6 +112,8 @@ void gate_end_command(struct gate *g, struct gate_actions *out, enum gate_stop w
 void gate_lock_lost(struct gate *g, int64_t now, struct gate_actions *out, bool certain);
 void gate_locked(struct gate *g, int64_t now, struct gate_actions *out);
 void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, const struct look *found);
+/* The place did not mark our run. */
+void gate_mark_refused(struct gate *g, int64_t now, struct gate_actions *out);
 /* The clerk could not do its part; the lock is kept meanwhile, but not for ever. */
 void gate_clerk_failed(struct gate *g, int64_t now, struct gate_actions *out, enum op_result result);
 void gate_command_ended(struct gate *g, int64_t now, struct gate_actions *out, int status);
