@@ -118,7 +118,7 @@ build/bench/%: build/release/tests/bench/%.o
 .SECONDARY: $(BENCH_OBJECTS)
 
 bench: build/lockstep $(BENCH_PROGRAMS)
-	@docker/need.sh postgresql python3-psycopg2 strace
+	@docker/need.sh postgresql python3-psycopg2 redis-server redis-tools python3-redis strace
 	@$(PYTHON) tests/bench/bench.py
 
 demo: build/lockstep

@@ -6,12 +6,13 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 
 import psycopg2
+
+from programs import free_port
 
 DATABASE, ROLE, ROLE_PASSWORD, SUPERUSER_PASSWORD = "bench", "bench", "bench-role", "bench-super"
 SETTINGS = {
@@ -32,18 +33,12 @@ def programs():
     return pathlib.Path(max(found, key=lambda path: int(path.split("/")[4])))
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Server:
     def __init__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="lockstep-bench-"))
         self.directory.chmod(0o755)  # the server's user must come through
         self.data, self.log = self.directory / "data", self.directory / "log"
-        self.port, self.process, self.connection = _free_port(), None, None
+        self.port, self.process, self.connection = free_port(), None, None
 
     def _as_postgres(self, *words):
         if os.getuid() != 0:
