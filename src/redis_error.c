@@ -60,18 +60,24 @@ bool redis_error_is(const redisReply *reply, const char *code)
     return false;
 }
 
-/* How much of the server's words is quoted: its first sentence, without what a script's error has behind it. */
+/* How much of the server's words is quoted: its first sentence, without the place in a script or our own words, of
+ * which one may be the password. If that is too long, no word is cut in two: half a password is none that the log would
+ * know. */
 static int quoted_length(const char *text)
 {
+    static const char *const ends[] = {". ", " script: ", ", with args beginning with"};
     size_t length = strcspn(text, "\r\n");
-    const char *script = strstr(text, " script: "), *stop = strstr(text, ". ");
-    if (script && (size_t)(script - text) < length)
-        length = (size_t)(script - text);
-    if (stop && (size_t)(stop - text) < length)
-        length = (size_t)(stop - text);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        const char *end = strstr(text, ends[i]);
+        if (end && (size_t)(end - text) < length)
+            length = (size_t)(end - text);
+    }
+    if (length > QUOTED_MAX)
+        for (length = QUOTED_MAX; length > 0 && text[length] != ' ';)
+            length--;
     while (length > 0 && text[length - 1] == '.')
         length--;
-    return length < QUOTED_MAX ? (int)length : QUOTED_MAX;
+    return (int)length;
 }
 
 static bool is_denied(const redisReply *reply)
@@ -105,7 +111,7 @@ void redis_error_of_reply(const redisReply *reply, const struct redis_error_cont
             return;
         }
     }
-    err_set(err, ERR_REFUSED, "Redis at %s: %.240s", context->where, reply->str);
+    err_set(err, ERR_REFUSED, "Redis at %s: %.*s", context->where, quoted_length(reply->str), reply->str);
 }
 
 void redis_error_of_sentinel(const redisReply *reply, const char *where, struct err *err)
@@ -124,5 +130,5 @@ void redis_error_of_sentinel(const redisReply *reply, const char *where, struct 
     else if (redis_error_is(reply, "ERR unknown command"))
         err_set(err, ERR_REFUSED, "%s is no sentinel: a server's URL begins with redis://", where);
     else
-        err_set(err, ERR_UNAVAILABLE, "the sentinel at %s: %.240s", where, said);
+        err_set(err, ERR_UNAVAILABLE, "the sentinel at %s: %.*s", where, quoted_length(said), said);
 }

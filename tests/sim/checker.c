@@ -5,15 +5,16 @@
 #include <signal.h>
 #include <string.h>
 
-#define STEPS_AT_ONCE_MAX 60    /* of one gate within a millisecond: more is spinning */
+#define STEPS_AT_ONCE_MAX 60 /* of one gate within a millisecond: more is spinning */
+#define BUSY_MS           1000
+#define BUSY_MAX          12    /* tries to mark a run in that time; at full speed the network would allow 16 */
 #define SIGNAL_QUICK_MS   110   /* DESIGN section 5: 100 ms; and the lag of a loop */
 #define SIGNAL_SLOW_MS    15000 /* a last call to the place, a straggler, and some network */
 
 void checker_begin(struct sim *sim)
 {
-    memset(&sim->checker, 0, sizeof sim->checker);
-    for (int token = 0; token <= RUNS_MAX; token++)
-        sim->checker.notes[token].status = -1;
+    memset(&sim->checker, 0, offsetof(struct checker, notes));
+    sim->checker.applied[0] = sim->scenario.old_target;
     sim->checker.idle_since = sim->checker.hoard_since = sim->checker.shut_since = GATE_NEVER;
 }
 
@@ -58,11 +59,29 @@ void checker_after(struct sim *sim, int slot)
 void checker_said(struct sim *sim, int slot, const struct gate_action *action)
 {
     sim->coverage->said[action->event]++;
+    sim->replicas[slot].quarantines += action->event == EVENT_QUARANTINE;
     bool trouble = action->event == EVENT_LOST || action->event == EVENT_QUARANTINE ||
                    action->event == EVENT_TAKEOVER || action->event == EVENT_UNAVAILABLE ||
                    action->event == EVENT_BACKOFF || action->event == EVENT_FAILED;
-    if (sim->scenario.calm && trouble)
+    /* Only the very first winner in a Redis that knows nothing of the gate cannot know what it has forgotten. */
+    bool first = action->event == EVENT_QUARANTINE && ++sim->checker.quarantines == 1 && sim->scenario.fresh;
+    if (sim->scenario.calm && trouble && !first)
         world_violated(&sim->world, "calm", "r%d says %s though nothing is wrong", slot, sim_said_name(action->event));
+}
+
+/* The place has answered. Who cannot mark a run must not go on to ask as fast as the network allows. */
+void checker_answered(struct sim *sim, int slot, enum op op, enum op_result result)
+{
+    struct replica *replica = &sim->replicas[slot];
+    if (op != OP_MARK || result != OP_BUSY)
+        return;
+    if (sim->world.now - replica->busy_since >= BUSY_MS) {
+        replica->busy_since = sim->world.now;
+        replica->busy_count = 0;
+    }
+    if (++replica->busy_count > BUSY_MAX)
+        world_violated(&sim->world, "hammering", "r%d could not mark a run %d times within %d ms", slot,
+                       replica->busy_count, BUSY_MS);
 }
 
 void checker_finished(struct sim *sim, int slot, const struct gate_action *action)
@@ -122,28 +141,50 @@ void checker_signalled(struct sim *sim, int slot, int signal)
 /* ---- commands --------------------------------------------------------------------------------------------------- */
 
 /* A whole container that is paused keeps its command: no leash runs in it. All that can be done is what section 3 says:
- * the sessions of the older run are terminated before a newer one starts. */
-static bool excused(const struct command *older)
+ * the sessions of the older run are terminated before a newer one starts. Redis knows of no sessions; there the leash
+ * must at least act as soon as it can. */
+static bool excused(const struct sim *sim, const struct command *older)
 {
-    return older->was_paused && older->fenced;
+    if (sim->server.place->bound)
+        return older->was_paused && older->fenced;
+    return older->paused ||
+           (older->was_paused && sim->world.now <= older->resumed_at + LEASH_LAG_MS + sim->scenario.times.kill);
+}
+
+struct run_note *checker_note(struct sim *sim, uint64_t token)
+{
+    for (int i = sim->checker.count - 1; i >= 0; i--)
+        if (sim->checker.notes[i].token == token)
+            return &sim->checker.notes[i];
+    return NULL;
+}
+
+static void check_token(struct sim *sim, const struct command *command)
+{
+    struct checker *checker = &sim->checker;
+    bool again = command->token == checker->newest && command->proc == checker->newest_proc;
+    if (command->token <= checker->newest && !again)
+        world_violated(&sim->world, "tokens", "a command with token %llu starts after one with %llu",
+                       (unsigned long long)command->token, (unsigned long long)checker->newest);
+    checker->newest = command->token;
+    checker->newest_proc = command->proc;
 }
 
 void checker_started(struct sim *sim, const struct command *command)
 {
-    struct checker *checker = &sim->checker;
+    struct run_note *note = checker_note(sim, command->token);
     sim->coverage->started++;
-    if (command->token < checker->newest)
-        world_violated(&sim->world, "tokens", "a command with token %llu starts after one with %llu",
-                       (unsigned long long)command->token, (unsigned long long)checker->newest);
-    checker->newest = command->token;
-    if (command->token > RUNS_MAX)
-        return;
-    checker->notes[command->token].started = true;
+    check_token(sim, command);
+    if (note)
+        note->started = true;
+    else
+        world_violated(&sim->world, "unmarked", "r%d starts a command of run %llu, which was never marked",
+                       command->slot, (unsigned long long)command->token);
     for (int i = 0; i < COMMANDS_MAX; i++) {
         const struct command *other = &sim->commands[i];
         if (!other->alive || other == command)
             continue;
-        if (other->token < command->token && excused(other))
+        if (other->token < command->token && excused(sim, other))
             sim->coverage->excused++;
         else
             world_violated(&sim->world, "overlap", "run %llu on r%d starts while run %llu on r%d is alive",
@@ -154,69 +195,89 @@ void checker_started(struct sim *sim, const struct command *command)
 
 void checker_gone(struct sim *sim, const struct command *command)
 {
-    if (command->token <= RUNS_MAX)
-        sim->checker.notes[command->token].status = command->status;
+    struct run_note *note = checker_note(sim, command->token);
+    if (note)
+        note->status = command->status;
 }
 
 /* ---- records ---------------------------------------------------------------------------------------------------- */
 
-/* Whether the one who asks has had the lock ever since it asked: else what it found before may be outdated by now, and
- * the token's compare-and-swap is all that can be expected. */
-static bool under_lock(const struct sim *sim, const struct conn *conn, const struct message *ask)
+static void note_mark(struct sim *sim, const struct conn *conn, const struct message *ask)
 {
-    if (sim->server.holder < 0)
-        return false;
-    const struct conn *holder = &sim->net.conns[sim->server.holder];
-    return holder->proc == conn->proc && sim->server.locked_at <= ask->sent_at;
+    struct checker *checker = &sim->checker;
+    struct run_note *note = checker_note(sim, ask->token);
+    if (note && note->proc != conn->proc)
+        world_violated(&sim->world, "tokens", "r%d marks run %llu, a token that another run has had", conn->slot,
+                       (unsigned long long)ask->token);
+    if (note) /* ... and which the place has forgotten */
+        return;
+    if (checker->count == NOTES_MAX) {
+        world_violated(&sim->world, "runs", "more than %d runs", NOTES_MAX);
+        return;
+    }
+    checker->notes[checker->count++] = (struct run_note){
+        .token = ask->token,
+        .proc = conn->proc,
+        .target = ask->target,
+        .status = -1,
+        .recorded = RUN_RUNNING,
+        .losses = -1,
+    };
 }
 
-void checker_marking(struct sim *sim, const struct conn *conn, const struct message *ask)
+static void check_mark(struct sim *sim, struct records *records, const struct conn *conn, const struct message *ask)
 {
-    const struct server *server = &sim->server;
-    const struct run_row *last = &server->runs[server->token];
+    const struct run_row *last = records_run(records, records->last);
+    const struct run_note *note = last ? checker_note(sim, last->token) : NULL;
     int max = sim->scenario.replica[conn->slot].config.max_attempts;
-    if (!under_lock(sim, conn, ask))
-        return;
-    if (server->applied[ask->target])
+    bool unended = last && last->state == RUN_RUNNING;
+    if (records->applied[ask->target])
         world_violated(&sim->world, "applied", "r%d marks a run of target %d, which is applied already", conn->slot,
                        ask->target);
     /* A marked run whose command never started is no attempt, if the one who marked it knows that. */
-    bool harmless = server->token > 0 && last->state == RUN_RUNNING && last->proc == conn->proc &&
-                    !sim->checker.notes[server->token].started;
-    int failures = server_failures(server, ask->target, true) - (harmless && last->target == ask->target);
+    bool harmless = unended && last->proc == conn->proc && note && !note->started;
+    int failures = records_failures(records, ask->target) + (unended && !harmless && last->target == ask->target);
     if (max > 0 && failures >= max)
         world_violated(&sim->world, "attempts", "r%d marks a run though %d of at most %d have failed", conn->slot,
                        failures, max);
-    for (uint64_t token = 1; token <= server->token && last->state != RUN_RUNNING; token++)
-        if (server->runs[token].target == ask->target && server->runs[token].state == RUN_FAILED &&
-            server->runs[token].not_before > sim->world.now)
-            world_violated(&sim->world, "backoff", "r%d marks a run %lld ms too early", conn->slot,
-                           (long long)(server->runs[token].not_before - sim->world.now));
+    int64_t early = records_backoff(records, ask->target, server_clock(sim));
+    if (early > 0 && !unended)
+        world_violated(&sim->world, "backoff", "r%d marks a run %lld ms too early", conn->slot, (long long)early);
 }
 
-static void check_success(struct sim *sim, const struct conn *conn, const struct message *ask)
+void checker_marking(struct sim *sim, struct records *records, const struct conn *conn, const struct message *ask)
 {
-    const struct run_note *note = &sim->checker.notes[ask->token];
+    if (sim->server.place->held_by(sim, conn, ask))
+        check_mark(sim, records, conn, ask);
+    note_mark(sim, conn, ask);
+}
+
+static void check_success(struct sim *sim, const struct conn *conn, const struct run_note *note)
+{
     if (!note->started || note->status != 0)
         world_violated(&sim->world, "success", "r%d records run %llu as succeeded, its status is %d", conn->slot,
-                       (unsigned long long)ask->token, note->status);
+                       (unsigned long long)note->token, note->status);
+    sim->checker.applied[note->target] = true;
 }
 
 void checker_ending(struct sim *sim, const struct conn *conn, const struct message *ask, const struct run_row *run)
 {
-    struct run_note *note = &sim->checker.notes[ask->token];
+    struct run_note *note = checker_note(sim, ask->token);
     unsigned long long token = ask->token;
     if (run->proc != conn->proc)
         world_violated(&sim->world, "another's", "r%d ends run %llu, which is not its own", conn->slot, token);
-    if (note->ended)
+    if (note->recorded != RUN_RUNNING && note->losses == sim->checker.losses)
         world_violated(&sim->world, "twice", "run %llu is recorded again", token);
-    note->ended = true;
+    note->recorded = ask->state;
+    note->recorded_status = ask->status;
+    note->recorded_at = sim->world.now;
+    note->losses = sim->checker.losses;
     for (int i = 0; i < COMMANDS_MAX; i++)
         if (sim->commands[i].alive && sim->commands[i].token == ask->token)
             world_violated(&sim->world, "alive", "run %llu is recorded while its command is alive", token);
     const struct replica *replica = &sim->replicas[conn->slot];
     if (ask->state == RUN_SUCCEEDED)
-        check_success(sim, conn, ask);
+        check_success(sim, conn, note);
     bool timeout = ask->status == GATE_STATUS_TIMEOUT && replica->made->config.migrate_timeout > 0;
     if (ask->state == RUN_FAILED && (!note->started || (note->status != ask->status && !timeout)))
         world_violated(&sim->world, "failure", "run %llu is recorded as failed with %d, its status is %d", token,

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LEASH_LAG_MS    30 /* it is a process like others: it is not scheduled at once */
 #define TERM_LATENCY_MS 400
 
 static void phase_over(struct sim *sim, const struct world_event *event);
@@ -154,7 +153,7 @@ static void phase_over(struct sim *sim, const struct world_event *event)
     int64_t now = replica_local(&sim->replicas[command->slot], sim->world.now);
     if (now + STRAGGLER_GRACE_MS < command->stop_at)
         command->stop_at = now + STRAGGLER_GRACE_MS;
-    end_phase_in(sim, command, 10 * STRAGGLER_GRACE_MS);
+    end_phase_in(sim, command, 10LL * STRAGGLER_GRACE_MS);
     terminate(sim, command, SIGTERM);
     arm_leash(sim, command);
 }
@@ -232,6 +231,7 @@ void command_orphan(struct sim *sim, struct command *command)
 void command_pause(struct sim *sim, struct command *command, bool paused)
 {
     command->was_paused = true;
+    command->resumed_at = sim->world.now;
     command->leash_stamp++;
     set_suspension(sim, command, command->frozen, paused);
     if (!paused)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define COMMANDS_MAX       64
+#define LEASH_LAG_MS       30   /* it is a process like others: it is not scheduled at once */
 #define STRAGGLER_GRACE_MS 2000 /* what the main process leaves behind gets TERM, this long, then KILL */
 
 struct sim;
@@ -33,6 +34,7 @@ struct command {
     bool was_paused;
     bool fenced; /* its database sessions were terminated */
     bool lease_told;
+    int64_t resumed_at; /* from its latest pause */
     int64_t started_at;
     int64_t next_at;                    /* when the phase ends by itself */
     int64_t remaining;                  /* ... once it goes on, while it is suspended */

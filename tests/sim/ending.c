@@ -26,31 +26,32 @@ static bool got(const struct replica *replica, int signal)
     return false;
 }
 
-/* A run of its target that ended while it was there, or its own command. */
+/* A run of its target that ended while it was there, or its own command. A place that has lost what tells old runs from
+ * new ones may give it an older one. */
 static bool failure_is_real(const struct sim *sim, const struct replica *replica, int status)
 {
-    const struct server *server = &sim->server;
     bool timeout = status == GATE_STATUS_TIMEOUT && replica->made->config.migrate_timeout > 0;
     if (replica->started_one && (replica->own_status == status || timeout))
         return true;
-    for (uint64_t token = 1; token <= server->token; token++) {
-        const struct run_row *run = &server->runs[token];
-        if (run->target == replica->target && run->state == RUN_FAILED && run->exit_status == status &&
-            run->finished_at >= replica->began_at)
+    for (int i = 0; i < sim->checker.count; i++) {
+        const struct run_note *run = &sim->checker.notes[i];
+        if (run->target == replica->target && run->recorded == RUN_FAILED && run->recorded_status == status &&
+            (run->recorded_at >= replica->began_at || run->losses != sim->checker.losses))
             return true;
     }
     return false;
 }
 
-/* Who found a run unended under a lock that it then lost cannot know that the run's owner ended it after all. */
+/* All but what ended well, as far as the place can still know. Who found a run unended under a lock that it then lost
+ * cannot know that the run's owner ended it after all. */
 static int failures_as_seen(const struct sim *sim, int target)
 {
-    int failures = server_failures(&sim->server, target, true);
-    for (uint64_t token = 1; token <= sim->server.token; token++) {
-        const struct run_row *run = &sim->server.runs[token];
-        if (run->target == target && (run->state == RUN_SUCCEEDED || run->state == RUN_INTERRUPTED) &&
-            run->finished_at > sim->world.now - GIVE_BACK_MS)
-            failures++;
+    int failures = 0;
+    for (int i = 0; i < sim->checker.count; i++) {
+        const struct run_note *run = &sim->checker.notes[i];
+        bool well = run->recorded == RUN_SUCCEEDED || run->recorded == RUN_INTERRUPTED;
+        bool recent = run->recorded_at > sim->world.now - GIVE_BACK_MS || run->losses != sim->checker.losses;
+        failures += run->target == target && (!well || recent);
     }
     return failures;
 }
@@ -62,14 +63,17 @@ static bool was_unreachable(const struct sim *sim, int slot)
     int64_t now = sim->world.now;
     int64_t from = now - replica->made->config.connect_timeout * TOLERANCE - GIVE_BACK_MS;
     bool disturbed = net->blocked[slot][TO_SERVER] || net->blocked[slot][TO_CLIENT] || sim->server.down ||
-                     sim->server.door_closed || net->delay_max > 100 || net->faulty_until[slot] >= from;
+                     sim->server.door_closed || sim->server.place->strands(sim, slot) || net->delay_max > 100 ||
+                     net->faulty_until[slot] >= from;
     if (replica->made->config.mode == GATE_MODE_CHECK)
         return disturbed || sim->server.crowded_percent > 0;
-    int64_t since = GATE_NEVER;
+    int64_t since = GATE_NEVER, recent = now - RECENT_MS;
+    if (replica->halted_last > recent && replica->halted_at - RECENT_MS < recent)
+        recent = replica->halted_at - RECENT_MS;
     for (int op = OP_LOOK; op <= OP_RELEASE; op++)
-        if (replica->asked_last[op] > now - RECENT_MS && replica->unanswered_since[op] < since)
+        if (replica->asked_last[op] > recent && replica->unanswered_since[op] < since)
             since = replica->unanswered_since[op];
-    return disturbed && (now - since) * TOLERANCE + 10 >= replica->made->config.connect_timeout;
+    return disturbed && since != GATE_NEVER && (now - since) * TOLERANCE + 10 >= replica->made->config.connect_timeout;
 }
 
 static bool timed_out(const struct sim *sim, const struct replica *replica)
@@ -116,7 +120,7 @@ void ending_judge(struct sim *sim, int slot, const struct gate_action *action)
                            sim_action_text(action));
             return;
         }
-    if (pass && !sim->server.applied[replica->target])
+    if (pass && !sim->checker.applied[replica->target])
         world_violated(&sim->world, "passed too early", "r%d passes, target %d is not there", slot, replica->target);
     if (!pass && !reason_fits(sim, slot, action))
         world_violated(&sim->world, "reason", "r%d: %s does not fit what happened", slot, sim_action_text(action));
@@ -145,30 +149,28 @@ static bool anybody_there(const struct sim *sim)
 }
 
 /* Whether this one could go on right now: the version is there, or it might try. */
-static bool could_go_on(const struct sim *sim, int slot)
+static bool could_go_on(struct sim *sim, int slot)
 {
     const struct replica *replica = &sim->replicas[slot];
-    const struct server *server = &sim->server;
+    const struct records *records = sim->server.place->records(sim, NULL);
     if (!replica->alive || sim->world.now - replica->began_at < IDLE_MS)
         return false;
-    if (server->applied[replica->target])
+    if (records->applied[replica->target])
         return true;
-    if (replica->made->config.mode != GATE_MODE_MIGRATE)
-        return false;
-    for (uint64_t token = 1; token <= server->token; token++)
-        if (server->runs[token].target == replica->target && server->runs[token].not_before > sim->world.now)
-            return false;
-    return true;
+    return replica->made->config.mode == GATE_MODE_MIGRATE &&
+           records_backoff(records, replica->target, server_clock(sim)) == 0;
 }
 
 static void check_waits(struct sim *sim, int slot)
 {
     const struct replica *replica = &sim->replicas[slot];
     const struct gate_config *config = &replica->made->config;
-    if (!replica->alive || config->wait_timeout == 0 || command_of(sim, slot))
+    bool just_thawed = replica->halted_last > sim->world.now - PATROL_MS;
+    if (!replica->alive || config->wait_timeout == 0 || command_of(sim, slot) || just_thawed)
         return;
     int64_t waited = sim->world.now - replica->began_at - replica->command_ms;
-    int64_t limit = config->wait_timeout * TOLERANCE + config->retries * config->retry_delay;
+    int64_t limit = config->wait_timeout * TOLERANCE + config->retries * config->retry_delay +
+                    replica->quarantines * config->times.quarantine; /* one's own is no waiting */
     if (waited > limit + IDLE_MS)
         world_violated(&sim->world, "wait timeout", "r%d waits for %lld ms in %s", slot, (long long)waited,
                        sim_state_name(replica->gate.state));
@@ -196,9 +198,12 @@ static void patrol(struct sim *sim, const struct world_event *event)
         if (!disturbed)
             check_waits(sim, slot);
     }
-    bool held = sim->server.holder >= 0;
-    if (held && sim->server.locked_at > sim->checker.hoard_since) /* it has changed hands */
-        sim->checker.hoard_since = sim->checker.shut_since = GATE_NEVER;
+    bool held = sim->server.place->holder(sim) >= 0;
+    int64_t since = held ? sim->server.place->held_since(sim) : 0;
+    if (since > sim->checker.hoard_since) /* it has changed hands */
+        sim->checker.hoard_since = GATE_NEVER;
+    if (since > sim->checker.shut_since)
+        sim->checker.shut_since = GATE_NEVER;
     int64_t pause = sim->scenario.replica[0].config.retry_delay;
     note_since(sim, &sim->checker.idle_since, able && !running && !held && !disturbed, IDLE_MS, "idle: nobody goes on");
     note_since(sim, &sim->checker.hoard_since, held && !running && !disturbed, IDLE_MS + sim->scenario.lease + pause,
@@ -225,11 +230,12 @@ void ending_of_world(struct sim *sim)
         world_violated(&sim->world, "dead", "nothing is to come, but somebody is still there");
     if (lasted > sim->coverage->longest)
         sim->coverage->longest = lasted;
-    uint64_t runs = 0, targets = 0;
+    int targets = 0;
     for (int target = 0; target < TARGETS_MAX; target++)
-        targets += sim->server.applied[target] > 0;
-    runs = sim->server.token;
+        targets += sim->checker.applied[target];
+    int runs = sim->checker.count + sim->scenario.old_target;
     if (sim->scenario.calm && runs != targets)
-        world_violated(&sim->world, "calm", "%llu runs for %llu targets", (unsigned long long)runs,
-                       (unsigned long long)targets);
+        world_violated(&sim->world, "calm", "%d runs for %d targets", runs, targets);
+    if (sim->scenario.calm && sim->checker.quarantines != sim->scenario.fresh)
+        world_violated(&sim->world, "calm", "%d quarantines", sim->checker.quarantines);
 }

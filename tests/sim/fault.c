@@ -13,16 +13,16 @@ static int victim(struct sim *sim)
     int any = (int)world_below(world, sim->scenario.replicas);
     if (world_chance(world, 35))
         return any;
-    if (sim->server.holder >= 0 && world_chance(world, 70))
-        return sim->net.conns[sim->server.holder].slot;
+    int holder = sim->server.place->holder(sim);
+    if (holder >= 0 && world_chance(world, 70))
+        return holder;
     for (int i = 0; i < COMMANDS_MAX; i++)
         if (sim->commands[i].alive)
             return sim->commands[i].slot;
     return any;
 }
 
-/* How long something lasts: around the times that matter, and never past the end of all faults. */
-static int64_t duration(struct sim *sim)
+int64_t fault_duration(struct sim *sim)
 {
     struct world *world = &sim->world;
     const struct times *times = &sim->scenario.times;
@@ -46,12 +46,12 @@ static void partition(struct sim *sim, int slot)
         net_block(sim, slot, TO_SERVER, true);
     if (which != 0)
         net_block(sim, slot, TO_CLIENT, true);
-    world_at(&sim->world, sim->world.now + duration(sim), heals, slot, 0);
+    world_at(&sim->world, sim->world.now + fault_duration(sim), heals, slot, 0);
 }
 
 static void terminate_backend(struct sim *sim)
 {
-    int conn = sim->server.holder;
+    int conn = sim->server.place->holder_conn(sim);
     if (conn < 0 || world_chance(&sim->world, 20))
         conn = (int)world_below(&sim->world, CONNS_MAX / 8);
     if (!sim->net.conns[conn].used || !sim->net.conns[conn].server_open)
@@ -67,27 +67,27 @@ static void up_again(struct sim *sim, const struct world_event *event)
         server_restart(sim);
 }
 
-static void crash_server(struct sim *sim)
+void fault_crash(struct sim *sim)
 {
     if (sim->server.down)
         return;
     bool quick = world_chance(&sim->world, 50); /* so quick that commands outlive it */
-    server_crash(sim, world_chance(&sim->world, 50), world_chance(&sim->world, 30));
-    world_at(&sim->world, sim->world.now + (quick ? world_below(&sim->world, 100) : duration(sim)), up_again, 0, 0);
+    server_crash(sim, world_chance(&sim->world, 50));
+    world_at(&sim->world, sim->world.now + (quick ? world_below(&sim->world, 100) : fault_duration(sim)), up_again, 0,
+             0);
 }
 
 /* The holder is cut off and its lock is torn away in the same moment; then perhaps that of the next one, too. */
 static void strike(struct sim *sim)
 {
-    int conn = sim->server.holder;
-    if (conn < 0)
+    int slot = sim->server.place->holder(sim);
+    if (slot < 0)
         return;
-    int slot = sim->net.conns[conn].slot;
     TRACE(sim, "fault: r%d is cut off and loses its lock", slot);
     net_block(sim, slot, TO_SERVER, true);
     net_block(sim, slot, TO_CLIENT, true);
-    world_at(&sim->world, sim->world.now + duration(sim), heals, slot, 0);
-    server_terminate(sim, conn, true);
+    world_at(&sim->world, sim->world.now + fault_duration(sim), heals, slot, 0);
+    sim->server.place->tear(sim);
 }
 
 static void strike_again(struct sim *sim, const struct world_event *event)
@@ -105,8 +105,7 @@ static void weather_clears(struct sim *sim, const struct world_event *event)
     sim->net.delay_max = 20;
     sim->server.crowded_percent = 0;
     sim->server.door_closed = false;
-    for (int slot = 0; slot < REPLICAS_MAX; slot++)
-        sim->net.faulty_until[slot] = sim->world.now;
+    net_disturb(sim);
 }
 
 /* Nobody gets in any more; who holds the lock keeps it, but perhaps nothing else. */
@@ -115,7 +114,7 @@ static void close_door(struct sim *sim)
     sim->server.door_closed = true;
     bool clerks_too = world_chance(&sim->world, 60);
     for (int i = 0; i < CONNS_MAX && clerks_too; i++)
-        if (sim->net.conns[i].used && sim->net.conns[i].server_open && sim->server.holder != i)
+        if (sim->net.conns[i].used && sim->net.conns[i].server_open && sim->server.place->holder_conn(sim) != i)
             server_terminate(sim, i, false);
 }
 
@@ -125,6 +124,7 @@ static void bad_weather(struct sim *sim)
     static const char *const names[] = {"loss", "slow", "crowded", "closed door"};
     int64_t kind = world_below(world, 4);
     TRACE(sim, "weather: %s", names[kind]);
+    net_disturb(sim); /* by what was before */
     if (kind == 0)
         sim->net.loss_permille = (int)world_between(world, 5, 200);
     else if (kind == 1)
@@ -133,7 +133,7 @@ static void bad_weather(struct sim *sim)
         close_door(sim);
     else
         sim->server.crowded_percent = (int)world_between(world, 20, 100);
-    world_at(world, world->now + duration(sim), weather_clears, 0, 0);
+    world_at(world, world->now + fault_duration(sim), weather_clears, 0, 0);
 }
 
 static void send_signal(struct sim *sim, int slot)
@@ -153,10 +153,10 @@ static void befall(struct sim *sim, int slot)
         replica_crash(sim, slot);
         break;
     case 3:
-        replica_halt(sim, slot, false, duration(sim));
+        replica_halt(sim, slot, false, fault_duration(sim));
         break;
     case 4:
-        replica_halt(sim, slot, true, duration(sim));
+        replica_halt(sim, slot, true, fault_duration(sim));
         break;
     case 5:
         replica_clock_jump(sim, slot);
@@ -172,7 +172,7 @@ static void befall(struct sim *sim, int slot)
 
 static void cut_clerk(struct sim *sim, int slot)
 {
-    int conn = sim->replicas[slot].conn[1];
+    int conn = sim->replicas[slot].conn[world_chance(&sim->world, 80) ? LINE_CLERK : LINE_EARS];
     if (conn < 0)
         return;
     if (world_chance(&sim->world, 50))
@@ -185,13 +185,20 @@ static void springs(struct sim *sim, const struct world_event *event)
 {
     if (sim->world.now >= sim->scenario.faults_end)
         return;
-    switch (world_below(&sim->world, 7)) {
+    if (sim->server.place->befall && world_chance(&sim->world, 30)) {
+        sim->server.place->befall(sim);
+        return;
+    }
+    switch (world_below(&sim->world, 8)) {
+    case 7:
+        fault_crash(sim);
+        break;
     case 0:
         cut_clerk(sim, event->who);
         break;
     case 1:
         close_door(sim);
-        world_at(&sim->world, sim->world.now + duration(sim), weather_clears, 0, 0);
+        world_at(&sim->world, sim->world.now + fault_duration(sim), weather_clears, 0, 0);
         break;
     case 2:
         partition(sim, event->who);
@@ -232,6 +239,10 @@ static void set_trap(struct sim *sim)
 static void fault(struct sim *sim, const struct world_event *event)
 {
     int slot = victim(sim);
+    if (sim->server.place->befall && world_chance(&sim->world, 30)) {
+        sim->server.place->befall(sim);
+        return;
+    }
     switch (world_below(&sim->world, 14)) {
     case 10:
     case 11:
@@ -246,7 +257,7 @@ static void fault(struct sim *sim, const struct world_event *event)
         terminate_backend(sim);
         break;
     case 2:
-        crash_server(sim);
+        fault_crash(sim);
         break;
     case 3:
         strike_again(sim, &(struct world_event){.who = event->who % 4});

@@ -3,6 +3,7 @@
 #define LOCKSTEP_SIM_FAULT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct sim;
 
@@ -14,6 +15,12 @@ struct trap {
 };
 
 void faults_begin(struct sim *sim);
+
+/* How long something lasts: around the times that matter, and never past the end of all faults. */
+int64_t fault_duration(struct sim *sim);
+
+/* The server crashes, for a moment or for longer. */
+void fault_crash(struct sim *sim);
 
 /* The gate of `slot` has taken a step. */
 void faults_stepped(struct sim *sim, int slot);

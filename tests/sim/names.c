@@ -68,6 +68,16 @@ const char *sim_said_name(enum event event)
     return names[event];
 }
 
+const char *sim_forgotten_name(enum forgetting what)
+{
+    static const char *const names[] = {
+        [FORGET_ALL] = "everything",         [FORGET_LOCK] = "the lock", [FORGET_FENCE] = "the fence",
+        [FORGET_GATE] = "the gate",          [FORGET_RUNS] = "the runs", [FORGET_APPLIED] = "what is applied",
+        [FORGET_WRITES] = "the last writes",
+    };
+    return names[what];
+}
+
 static const char *kind_name(enum gate_action_kind kind)
 {
     static const char *const names[] = {

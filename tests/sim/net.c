@@ -32,6 +32,7 @@ int net_open(struct sim *sim, int slot)
     conn->used = conn->client_open = true;
     conn->accepted = conn->server_open = conn->listening = conn->broken = false;
     conn->slot = slot;
+    conn->master = 0;
     conn->proc = sim->replicas[slot].proc;
     conn->container = sim->replicas[slot].container;
     for (int direction = TO_SERVER; direction <= TO_CLIENT; direction++) {
@@ -55,7 +56,7 @@ static void arm(struct sim *sim, int index, enum direction direction)
 static void collect(struct sim *sim, int index)
 {
     struct conn *conn = &sim->net.conns[index];
-    if (!conn->used || conn->client_open || sim->server.holder == index)
+    if (!conn->used || conn->client_open || server_keeps(sim, index))
         return;
     bool unsent = conn->accepted && conn->queue[TO_SERVER].count > 0;
     if (conn->broken || (!unsent && !conn->server_open)) {
@@ -75,9 +76,9 @@ void net_send(struct sim *sim, int index, enum direction direction, const struct
         net_break(sim, index);
         return;
     }
+    if (message->kind == MSG_WAKE && queue->count >= QUEUE_CAPACITY / 2)
+        return; /* one of those that are on their way will do */
     if (queue->count == QUEUE_CAPACITY) {
-        if (message->kind == MSG_WAKE)
-            return;
         fprintf(stderr, "sim: a connection's queue is full\n");
         abort();
     }
@@ -138,6 +139,8 @@ void net_close_server(struct sim *sim, int index, bool silent)
 {
     struct conn *conn = &sim->net.conns[index];
     conn->server_open = conn->listening = false;
+    if (conn->client_open)
+        sim->net.faulty_until[conn->slot] = sim->world.now;
     if (!silent)
         net_send(sim, index, TO_CLIENT, &(struct message){.kind = MSG_CLOSE});
     collect(sim, index);
@@ -192,6 +195,12 @@ void net_block(struct sim *sim, int slot, enum direction direction, bool blocked
     sim->net.blocked[slot][direction] = blocked;
     if (!blocked)
         rearm(sim, slot);
+}
+
+void net_disturb(struct sim *sim)
+{
+    for (int slot = 0; slot < REPLICAS_MAX; slot++)
+        sim->net.faulty_until[slot] = sim->world.now;
 }
 
 void net_resume(struct sim *sim, int slot)

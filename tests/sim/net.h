@@ -25,7 +25,9 @@ enum message_kind {
 
 /* A struct look without its texts, which the gate does not read. */
 struct view {
+    bool unfinished; /* Redis: a second command asks for the rest */
     bool applied, ahead, last_is_mine, last_is_restarted, last_is_same_target, server_changed;
+    uint64_t fence;
     int failures, attempts, last_failure_status;
     int64_t not_before_ms;
     enum run_state own_state;
@@ -39,6 +41,8 @@ struct message {
     enum op op;
     enum op_result result;
     struct look_ask look;
+    int step;       /* of a look that takes two commands */
+    uint64_t fence; /* Redis: of the lock, as the client knows it */
     uint64_t token;
     int attempt;
     bool repeat;
@@ -62,6 +66,7 @@ struct conn {
     int slot;
     uint32_t proc; /* the client's nonce */
     int container; /* ... and where it lives */
+    int master;    /* which server has accepted it */
     bool client_open;
     bool accepted; /* the server has seen it once */
     bool server_open;
@@ -82,19 +87,22 @@ void net_begin(struct net *net);
 
 /* A new connection of the replica's present process. */
 int net_open(struct sim *sim, int slot);
-void net_send(struct sim *sim, int conn, enum direction direction, const struct message *message);
+void net_send(struct sim *sim, int index, enum direction direction, const struct message *message);
 
 /* The client closes: what it has sent before still arrives, unless `abort`. */
-void net_close_client(struct sim *sim, int conn, bool abort);
+void net_close_client(struct sim *sim, int index, bool abort);
 
 /* The server closes; `silent`: and the client is not told. */
-void net_close_server(struct sim *sim, int conn, bool silent);
+void net_close_server(struct sim *sim, int index, bool silent);
 
 /* The client's kernel is gone: nothing more is sent, not even that. */
-void net_vanish(struct sim *sim, int conn);
+void net_vanish(struct sim *sim, int index);
 
-void net_break(struct sim *sim, int conn);
+void net_break(struct sim *sim, int index);
 void net_block(struct sim *sim, int slot, enum direction direction, bool blocked);
+
+/* Every replica may have been disturbed until now. */
+void net_disturb(struct sim *sim);
 
 /* The replica can read again. */
 void net_resume(struct sim *sim, int slot);

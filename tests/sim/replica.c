@@ -43,7 +43,7 @@ void replicas_begin(struct sim *sim)
         replica->target = replica->made->target;
         replica->restarts_left = replica->made->restarts;
         replica->container = ++sim->containers;
-        replica->conn[0] = replica->conn[1] = -1;
+        replica->conn[LINE_LOCK] = replica->conn[LINE_CLERK] = replica->conn[LINE_EARS] = -1;
         replica->coming = true;
         world_at(&sim->world, replica->made->start_at, starts, slot, 0);
     }
@@ -99,7 +99,9 @@ void replica_start(struct sim *sim, int slot)
     for (int op = OP_NONE; op <= OP_RELEASE; op++)
         replica->unanswered_since[op] = GATE_NEVER;
     replica->command_ms = 0;
-    replica->steps_now = 0;
+    replica->steps_now = replica->busy_count = 0;
+    replica->busy_since = 0;
+    replica->quarantines = 0;
     replica->started_one = replica->success_seen = false;
     replica->own_status = -1;
     TRACE(sim, "r%d/%u: starts in container %d, target %d", slot, replica->proc, replica->container, replica->target);
@@ -178,13 +180,9 @@ void replica_kill_container(struct sim *sim, int slot, bool silent)
     for (int i = 0; i < COMMANDS_MAX; i++)
         if (sim->commands[i].alive && sim->commands[i].slot == slot)
             command_vanish(sim, &sim->commands[i]);
-    for (int channel = 0; channel < 2; channel++) {
-        if (silent && replica->conn[channel] >= 0) {
-            net_vanish(sim, replica->conn[channel]);
-            replica->conn[channel] = -1;
-        }
-        arms_drop(sim, slot, channel, true);
-    }
+    if (silent)
+        arms_vanish(sim, slot);
+    arms_reset(sim, slot, true);
     replica->paused = false;
     replica->halt_stamp++;
     if (was_alive)
@@ -207,8 +205,7 @@ void replica_crash(struct sim *sim, int slot)
     replica->alive = false;
     if (command)
         command_orphan(sim, command);
-    arms_drop(sim, slot, 0, false);
-    arms_drop(sim, slot, 1, false);
+    arms_reset(sim, slot, false);
     replica->halt_stamp++;
     process_gone(sim, slot);
 }

@@ -8,6 +8,9 @@
 
 #define SIGNALS_MAX 8
 
+/* The connections of a replica. With Postgres the clerk listens, too. */
+enum line { LINE_LOCK, LINE_CLERK, LINE_EARS, LINES };
+
 struct sim;
 
 struct replica {
@@ -24,10 +27,14 @@ struct replica {
     uint32_t halt_stamp;
 
     struct gate gate;
-    int conn[2]; /* of the lock, of everything else; -1 = none */
+    int conn[LINES]; /* -1 = none */
     enum op asked[2];
+    struct message request[2];
+    enum line asked_on[2];
     uint32_t ask_stamp[2];
     bool locked, listening;
+    uint64_t fence;    /* Redis: that came with the lock */
+    struct view found; /* Redis: the first half of a look */
     int64_t tick_at;
     uint32_t tick_stamp;
 
@@ -38,7 +45,9 @@ struct replica {
 
     /* For the checker. */
     int64_t began_at, command_ms, command_since, stepped_at, halted_last;
-    int steps_now;
+    int steps_now, busy_count;
+    int64_t busy_since;
+    int quarantines;
     bool started_one; /* a command since the process began */
     bool success_seen;
     int own_status;
@@ -71,8 +80,11 @@ void replica_clock_jump(struct sim *sim, int slot);
 /* A process that has ended may come back. */
 void replica_come_back(struct sim *sim, int slot);
 
-/* arms.c: performs what the gate wants; loses all connections; answers an asked op that nobody will answer. */
+/* arms.c: performs what the gate wants. */
 void arms_perform(struct sim *sim, int slot, const struct gate_action *action);
-void arms_drop(struct sim *sim, int slot, int channel, bool abort);
+
+/* Closes all connections; or they vanish with the host. */
+void arms_reset(struct sim *sim, int slot, bool abort);
+void arms_vanish(struct sim *sim, int slot);
 
 #endif

@@ -27,7 +27,7 @@ static struct gate_config draw_config(struct world *world, const struct scenario
         .migrate_timeout = PICK(world, 0, 0, 0, scenario->lease, 2 * scenario->lease),
         .stop_grace = PICK(world, 300, 1000, 8000),
         .retry_delay = PICK(world, 0, 500, 5000),
-        .poll = 2000,
+        .poll = scenario->place == PLACE_REDIS ? 1000 : 2000,
         .retries = (int)PICK(world, 0, 0, 0, 1, 2),
         .max_attempts = (int)PICK(world, 0, 0, 0, 1, 2, 3, 5),
     };
@@ -64,6 +64,7 @@ void scenario_draw(struct sim *sim, uint64_t seed, enum broken broken)
     *scenario = (struct scenario){
         .seed = seed,
         .broken = broken,
+        .place = world_chance(world, 50) ? PLACE_REDIS : PLACE_POSTGRES,
         .calm = world_chance(world, 8),
         .rolling = world_chance(world, 30),
         .lease = PICK(world, 3000, 3000, 3000, 6000, 25000),
@@ -72,6 +73,8 @@ void scenario_draw(struct sim *sim, uint64_t seed, enum broken broken)
         .straggle_percent = (int)PICK(world, 0, 20, 60),
         .replicas = (int)world_between(world, 2, REPLICAS_MAX),
     };
+    scenario->fresh = scenario->place == PLACE_REDIS && world_chance(world, 40);
+    scenario->old_target = scenario->rolling && !scenario->fresh && world_chance(world, 50);
     scenario->times = times_from_lease(scenario->lease);
     if (broken == BROKEN_QUARANTINE)
         scenario->times.quarantine = 0;

@@ -18,7 +18,17 @@ enum broken {
     BROKEN_QUARANTINE, /* Q = 0 */
     BROKEN_MEMBERSHIP, /* the version is there if it equals the newest applied one */
     BROKEN_STICKY,     /* the dirt that one winner has seen is clean for the next */
+    BROKEN_RECREATE,   /* Redis: a heartbeat makes a lost lock anew */
+    BROKEN_BLIND,      /* ... or renews whatever lock is there */
+    BROKEN_FORGET,     /* a fence that was forgotten is no dirt */
+    BROKEN_FAILOVER,   /* another replication id is no dirt */
+    BROKEN_RUNS,       /* a last run of which nothing is recorded is no dirt */
+    BROKEN_FENCE,      /* the fence counts on from what a restart or failover has left */
+    BROKEN_SECONDS,    /* the clock that a fence comes from has whole seconds only */
+    BROKENS
 };
+
+enum place_kind { PLACE_POSTGRES, PLACE_REDIS, PLACES };
 
 /* How a replica is made and what its container is like. */
 struct scenario_replica {
@@ -34,6 +44,9 @@ struct scenario_replica {
 struct scenario {
     uint64_t seed;
     enum broken broken;
+    enum place_kind place;
+    bool fresh;           /* Redis: it has never heard of this gate, and perhaps it has just begun */
+    bool old_target;      /* target 0 is there already */
     bool calm;            /* nothing goes wrong: then nothing may be lost, waited out or tried twice either */
     bool rolling;         /* an old and a new image; a restart may bring the new one */
     struct times times;   /* as the replicas have them; the server knows the lease */

@@ -1,56 +1,49 @@
-/* The model meeting place, with the semantics of the Postgres one: a lock that lives in a connection's transaction and
- * ends with it, a server-side idle timeout as the lease, records that change atomically. */
+/* The model meeting place: connections that come and go, and behind them one kind of place (place.h). */
 #ifndef LOCKSTEP_SIM_SERVER_H
 #define LOCKSTEP_SIM_SERVER_H
 
-#include "net.h"
+#include "place.h"
+#include "place_redis.h"
+#include "records.h"
 
-#define RUNS_MAX 512
-
-struct run_row {
-    enum run_state state;
-    int target;
-    int attempt;
-    int slot;
-    uint32_t proc; /* the holder's nonce */
-    int container;
-    int exit_status;
-    int64_t not_before;
-    int64_t finished_at;
-    bool seen_dirty; /* BROKEN_STICKY: a winner has met it running */
-};
-
-struct server {
-    bool down;
-    bool silent;       /* while down: nobody even says that nobody is there */
+struct postgres {
     int timeline;      /* a failover begins a new one */
     int gate_timeline; /* ... as recorded with the last mark */
     int holder;        /* the connection that has the lock, -1 = it is free */
     uint32_t lock_stamp;
     int64_t locked_at;
-    int64_t lease;
+    struct records records;
+};
+
+struct server {
+    const struct place *place;
+    bool down;
+    bool silent;         /* while down: nobody even says that nobody is there */
     bool door_closed;    /* nobody answers new connections; those that stand go on */
     int crowded_percent; /* of new connections that find the server full */
     int wake_loss_percent;
     int listeners_max;
     bool refuses[REPLICAS_MAX]; /* somebody took this replica's permissions away */
-    uint64_t token;
-    struct run_row runs[RUNS_MAX + 1]; /* by token */
-    uint64_t applied[TARGETS_MAX];     /* the token that applied it, 0 = not applied */
+    int64_t clock_step;         /* how far its clock has been set forward */
+    struct postgres postgres;
+    struct redis redis;
 };
 
 void server_begin(struct sim *sim);
-void server_receive(struct sim *sim, int conn, const struct message *message);
+void server_receive(struct sim *sim, int index, const struct message *message);
 
-/* The backend of a connection ends: terminated, timed out, or its client is known to be gone. */
-void server_terminate(struct sim *sim, int conn, bool silent);
-void server_forget(struct sim *sim, int conn);
+/* What its wall clock shows. */
+int64_t server_clock(const struct sim *sim);
 
-/* Everything is closed, every lock is free; what was committed stays. */
-void server_crash(struct sim *sim, bool silent, bool failover);
+/* The server ends a connection: terminated, timed out, or its client is known to be gone. */
+void server_terminate(struct sim *sim, int index, bool silent);
+void server_forget(struct sim *sim, int index);
+
+/* Whether it still needs to know this connection, whatever has become of it. */
+bool server_keeps(const struct sim *sim, int index);
+
+/* Everything is closed; what that means for the lock and the records, the place knows. */
+void server_crash(struct sim *sim, bool silent);
 void server_restart(struct sim *sim);
-
-/* Runs of `target` that count as failures: failed and lost ones, and with `unended` what still reads as running. */
-int server_failures(const struct server *server, int target, bool unended);
 
 #endif

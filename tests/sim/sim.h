@@ -6,6 +6,7 @@
 #include "command.h"
 #include "fault.h"
 #include "net.h"
+#include "records.h"
 #include "replica.h"
 #include "scenario.h"
 #include "server.h"
