@@ -27,6 +27,7 @@ from harness.redis import Server
 from harness.redis_cluster import RedisCluster
 from harness.sentinel import Sentinels
 from harness.stage import Stage
+from harness.talker import Talker
 
 HERE = pathlib.Path(__file__).parent
 ROOT_VARIABLE = "LSE2E_ROOT"
@@ -217,6 +218,16 @@ def proxy(made):
     def create(server, port=0):
         proxy = Proxy(("127.0.0.1", server.port), port)
         return made.add(proxy, proxy.close)
+    return create
+
+
+@pytest.fixture
+def talker(made):
+    """talker(words) is a port where something listens that is no Redis, and says that; None: nothing."""
+    def create(words):
+        talker = Talker(words)
+        made.add(talker, talker.close)
+        return talker.port
     return create
 
 

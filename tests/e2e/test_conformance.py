@@ -6,18 +6,59 @@ import signal
 import pytest
 
 from harness.folder import Folder
+from harness.redis import Server
 from harness.waiting import eventually, lasting
 
 PLACES = ["postgres", "redis", "file"]
+NEWER = ["redis8", "valkey"]
+
+# These are about lockstep's own processes and patience: in them the server hears nothing that it does not hear in the others.
+# They take most of the time, so the newer servers go without.
+NOT_OF_THE_SERVER = {
+    "test_waiting_is_bounded",
+    "test_max_attempts_ends_it",
+    "test_a_crowd_restarts_after_a_failure_and_one_tries",
+    "test_previous",
+    "test_stopped_command_that_ignores_term",
+    "test_lockstep_is_killed",
+    "test_killed_in_quarantine_stays_dirty",
+    "test_killed_runs_count_as_attempts",
+    "test_lockstep_is_frozen_longer_than_the_lease",
+    "test_command_stopped_alone_is_no_loss",
+    "test_leftover_processes_end_before_success_is_recorded",
+}
 
 
-@pytest.fixture(params=PLACES)
-def place(request, root):
+def pytest_generate_tests(metafunc):
+    if "place" in metafunc.fixturenames:
+        newer = [] if metafunc.function.__name__ in NOT_OF_THE_SERVER else NEWER
+        metafunc.parametrize("place", PLACES + newer, indirect=True)
+
+
+@pytest.fixture(scope="module")
+def newer(root):
+    """A server of each newer kind. They start together, because a young one is dirty and has to be waited for."""
+    servers = {kind: Server(root, kind) for kind in NEWER}
+    try:
+        for server in servers.values():
+            server.start()
+        yield servers
+    finally:
+        for server in servers.values():
+            server.kill()
+
+
+@pytest.fixture
+def place(request):
     if request.param == "postgres":
         return request.getfixturevalue("database")
-    if request.param == "redis":
-        return request.getfixturevalue("redis_gate")
-    return Folder(request.getfixturevalue("folder"))
+    if request.param == "file":
+        return Folder(request.getfixturevalue("folder"))
+    server = request.getfixturevalue("redis") if request.param == "redis" else request.getfixturevalue("newer")[request.param]
+    gate = server.gate()
+    for name in ("default", "orders", "billing"):
+        gate.establish(name)
+    return gate
 
 
 @pytest.fixture

@@ -1,10 +1,6 @@
-"""No secret ever gets out: not in a log, an error, a record, or an argv of ours.
-
-Every password here consists of two halves around something odd: HEAD and TAIL are plain letters, so if any part of it
-leaks, in whatever encoding or cut, one of the two is found."""
+"""No secret ever gets out: not in a log, an error, a record, or an argv of ours. (Redis: test_secrets_redis.py.)"""
 import json
 import os
-import re
 import socket
 import struct
 import subprocess
@@ -15,20 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
+from harness.secrecy import HEAD, MODES, P, TAIL, all_argv, call, leaks
 from pidns import BIN, LONG, Gate, actor, base_env, descendants, marked, tool, door, gate, spawn  # noqa: F401 (fixtures)
-
-HEAD, TAIL = "Zq7xHj", "Kw9vBm"
-
-
-def leaks(*texts):
-    """What of the password is in these texts."""
-    found = []
-    for text in texts:
-        if isinstance(text, bytes):
-            text = text.decode("utf-8", "replace")
-        found += [m.group(0) for half in (HEAD, TAIL) for m in re.finditer(f".{{0,30}}{half}.{{0,30}}", text, re.S | re.I)]
-    return found
-
 
 class FakePostgres:
     """Speaks as much of the protocol as a wrong password needs: asks for it in the clear, so that we see that the URL
@@ -84,18 +68,6 @@ class FakePostgres:
         self.server.close()
 
 
-def all_argv():
-    """Of the processes that these tests started; another worker's may carry a URL there on purpose."""
-    found = []
-    for pid in descendants(os.getpid()):
-        for what in ("cmdline", "comm"):
-            try:
-                found.append(Path(f"/proc/{pid}/{what}").read_bytes())
-            except OSError:
-                pass
-    return found
-
-
 @pytest.fixture(scope="module")
 def fake():
     server = FakePostgres()
@@ -104,7 +76,6 @@ def fake():
 
 
 # (name, URL with {p} for the port, the password that must arrive; None: it is refused before or goes elsewhere)
-P = HEAD + "{}" + TAIL
 URLS = [
     ("plain", "postgres://app:" + P.format("") + "@127.0.0.1:{p}/db", P.format("")),
     ("scheme-long", "postgresql://app:" + P.format("") + "@127.0.0.1:{p}/db", P.format("")),
@@ -160,17 +131,7 @@ URLS = [
     ("no-scheme", "app:" + P.format("") + "@127.0.0.1:{p}/db", None),
     ("leading-space", " postgres://app:" + P.format("") + "@127.0.0.1:{p}/db", None),
     ("quoted-by-compose", '"postgres://app:' + P.format("") + '@127.0.0.1:{p}/db"', None),
-    ("redis", "redis://:" + P.format("%40") + "@127.0.0.1:{p}/0", None),
-    ("rediss", "rediss://app:" + P.format("") + "@127.0.0.1:{p}/0", None),
-    ("sentinel", "redis+sentinel://:" + P.format("") + "@127.0.0.1:{p}/main/0", None),
 ]
-MODES = [(level, log) for level in ("debug", "info", "error") for log in ("text", "json")]
-
-
-def call(url, *words, env=None, **more):
-    env = base_env(LOCKSTEP_LOCK=url, PGCONNECT_TIMEOUT="5", **more) if env is None else env
-    return subprocess.run([BIN, *words], env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
-                          cwd="/")
 
 
 @pytest.mark.parametrize("name, url, password", URLS, ids=[u[0] for u in URLS])

@@ -61,7 +61,7 @@ class Proxy:
 
     def __init__(self, upstream, port=0, host="127.0.0.1"):
         self.upstream, self.delay, self.total = upstream, 0.0, 0
-        self.opened = threading.Condition()
+        self.opened, self.closed = threading.Condition(), False
         self.blocked, self.refusing, self.traps, self.connections = set(), False, [], []
         self.listener = socket.create_server((host, port), backlog=256)
         self.port = self.listener.getsockname()[1]
@@ -86,8 +86,8 @@ class Proxy:
             connection.close()
 
     def trap(self, direction, pattern, action="cut", where=lambda connection: True):
-        """The next matching bytes are not passed on; instead the connection is cut ("cut"), or the proxy becomes a
-        blackhole ("blackhole"). Set it before the bytes can come."""
+        """The next matching bytes are not passed on; instead the connection is cut ("cut"), its direction falls silent for
+        good ("mute"), or the proxy becomes a blackhole ("blackhole"). Set it before the bytes can come."""
         trap = Trap(direction, pattern, action, where)
         self.traps.append(trap)
         return trap
@@ -101,6 +101,7 @@ class Proxy:
         except OSError:
             pass
         self.listener.close()
+        self.closed = True
         self.cut()
         self.heal()
 
@@ -133,6 +134,10 @@ class Proxy:
         with self.opened:
             self.opened.wait_for(lambda: direction not in self.blocked)
 
+    def _wait_closed(self):
+        with self.opened:
+            self.opened.wait_for(lambda: self.closed)
+
     def _pass(self, connection, direction, data):
         """False when the bytes must not go on and the connection is to be closed."""
         window = connection.tail[direction] + data
@@ -143,7 +148,9 @@ class Proxy:
                 if trap.action == "blackhole":
                     self.blackhole()
                 trap.sprung.set()
-                if trap.action == "cut":
+                if trap.action == "mute":
+                    self._wait_closed()
+                if trap.action != "blackhole":
                     return False
         self._wait_open(direction)
         if self.delay:

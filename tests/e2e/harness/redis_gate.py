@@ -92,3 +92,8 @@ class Gate:
         client.hset(self.key("gate", name), "server", server.replid())
         server.wait_older_than(lease + 2)
         return self
+
+    def satisfy(self, target="v1", name="default"):
+        """As if a run had been there: whoever looks into this database of this server, and no other, is satisfied."""
+        self.client(name).hset(self.key("applied", name), mapping={target: 7, "": 7})
+        return self
