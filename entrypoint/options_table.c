@@ -178,7 +178,8 @@ static int find_lock(struct options *options, const enum origin origins[], struc
     options->lock_what = origin_of(origins, "--lock") == ORIGIN_FLAG ? "--lock" : "LOCKSTEP_LOCK";
     bool usable = false;
     bool asked_for = !options->lock || options->database != database_url; /* DATABASE_URL is the app's own otherwise */
-    if (options->database && asked_for && database_as_lock(options->database, options->database_what, &usable, err) != 0)
+    if (options->database && asked_for &&
+        database_as_lock(options->database, options->database_what, &usable, err) != 0)
         return -1;
     if (options->lock)
         return 0;

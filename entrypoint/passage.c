@@ -249,24 +249,9 @@ static int watch(struct passage *p, uv_poll_t *poll, int fd, uv_poll_cb callback
     return 0;
 }
 
-/* libuv would batch its epoll_ctl calls in an io_uring, whose making costs more than a short wait saves, and which hardened
- * hosts forbid and report. Only this variable keeps it from that; the app's environment is made already. */
-static int init_loop(uv_loop_t *loop)
-{
-    static const char variable[] = "UV_USE_IO_URING";
-    const char *before = getenv(variable);
-    setenv(variable, "0", 1);
-    int failed = uv_loop_init(loop);
-    if (before)
-        setenv(variable, before, 1);
-    else
-        unsetenv(variable);
-    return failed;
-}
-
 static int set_up(struct passage *p, struct err *err)
 {
-    if (init_loop(&p->loop) != 0)
+    if (uv_loop_init(&p->loop) != 0)
         return err_set(err, ERR_SYSTEM, "the event loop cannot be set up");
     p->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     p->signals = process_signals();
