@@ -52,7 +52,9 @@ def sanitized():
 def tool(name):
     """Path of a helper from tools/, compiled on first use."""
     program = _tools_dir() / name
-    subprocess.run([os.environ.get("CC", "cc"), "-O1", "-o", str(program), str(HERE / "tools" / f"{name}.c")], check=True)
+    new = f"{program}.{threading.get_ident()}"  # threads may ask for it at once, and what is being written cannot be executed
+    subprocess.run([os.environ.get("CC", "cc"), "-O1", "-o", new, str(HERE / "tools" / f"{name}.c")], check=True)
+    os.rename(new, program)
     return str(program)
 
 
