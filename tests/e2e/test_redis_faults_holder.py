@@ -100,6 +100,7 @@ def test_lockstep_is_stopped_longer_than_the_lease(stage):
     leader.signal(signal.SIGSTOP)
     lease = Lease(stage.database)
     lease.assert_waited_out(stage.wait_command(2))
+    assert stage.journal.commands()[0].last < lease.over_at, "the first command has outlived its lease"
     leader.signal(signal.SIGCONT)
     leader.wait_event("lost")
     stage.release()
@@ -210,10 +211,12 @@ def test_connections_of_the_holder_are_cut(stage, proxy, how):
 
 @pytest.mark.parametrize("action", ["cut", "blackhole"])
 def test_reply_to_the_lock_is_lost(stage, proxy, action):
-    """Case 23 for the acquisition: the lock is ours but we do not know: asked again, taken again under a new fence, no quarantine."""
+    """Case 23 for the acquisition: the lock is ours but we do not know: asked again, taken again under a new fence, without
+    waiting for the lease to be over, no quarantine."""
+    stage.database.establish(lease=20)
     line = proxy(stage.database.server)
     trap = line.trap("down", LOCKED, action, said(LOCK))
-    replica = stage.start("--connect-timeout", "6s", url=line.url(stage.database))
+    replica = stage.start("--lease", "20s", "--wait-timeout", "15s", "--connect-timeout", "6s", url=line.url(stage.database))
     trap.wait()
     assert stage.database.lock_holder()
     if action == "blackhole":

@@ -80,6 +80,16 @@ def test_restart_between_runs(own, appendonly):
     assert stage.database.applied() == ({"v0", "v2"} if appendonly == "yes" else {"v2"})
 
 
+def test_young_server(redises, new_stage):
+    """Case 27: youth alone is dirt, also where everything else looks as it was left (a copy of a volume, an odd replication id)."""
+    stage = new_stage(redises().gate())
+    stage.database.client().set(stage.database.key("fence"), 7)
+    stage.database.client().hset(stage.database.key("gate"), "server", stage.database.server.replid())
+    replica = stage.start()
+    stage.expect_all_started([replica])
+    assert replica.saw("quarantine") and [run["token"] for run in stage.database.runs()] == [8]
+
+
 @pytest.mark.parametrize("appendonly", ["yes", "no"])
 def test_restart_in_quarantine(own, appendonly):
     """Case 27: the one that waits out Q keeps its lease over a restart that remembers, and begins again after one that does not."""

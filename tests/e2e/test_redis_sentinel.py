@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from harness import processes
+from harness.redis import HARNESS
 from harness.redis_faults import assert_quarantined, assert_taken_over
 from harness.waiting import boottime_ns, eventually
 
@@ -79,6 +80,31 @@ def test_old_master_that_comes_back_stale(guarded):
     stage.expect_all_started([leader, *waiters])
     stage.journal.assert_applied_once()
     assert stage.database.at(new).states() == ["succeeded"] and not leader.saw("lost")
+
+
+def test_two_masters(sentinels, new_stage):
+    """Case 29: the sentinels cannot reach the old master any more, but its clients can; it goes on as if nothing had been. The
+    sentinels are believed: holder and waiter leave it for the new one."""
+    group = sentinels(users={"app": "on >secret ~* &* +@all", "default": "off"})
+    stage = new_stage(group.gate().establish(lease=PLENTY), group.url(user="app", password="secret"))
+    stage.group, stage.lease = group, f"{PLENTY}s"
+    leader = stage.leader()
+    waiter = stage.waiter()
+
+    def shut_out():
+        old = group.master.client("app", "secret")
+        old.execute_command("ACL SETUSER", HARNESS, "off")
+        old.execute_command("CLIENT KILL", "USER", HARNESS)
+    new = crash(group, shut_out)
+    assert group.master.client("app", "secret").role()[0] == "master", "there is only one master"
+    with new.watched() as seen:
+        seen.wait('"pexpire"')
+    eventually(lambda: subscribers(new), what="the waiter listens at the new master")
+    stage.release()
+    stage.expect_all_started([leader, waiter])
+    assert not leader.saw("lost")
+    stage.journal.assert_applied_once()
+    assert stage.database.at(new).states() == ["succeeded"]
 
 
 # the lease is over, or was never there
