@@ -93,10 +93,14 @@ static void step_clock(struct sim *sim, int64_t step)
 
 /* ---- crash and restart ------------------------------------------------------------------------------------------ */
 
-static void back_to(struct sim *sim, struct store *store, const struct store *from)
+/* The past is here again. Its lease too, if nobody has had the lock since: another one can have had it only if the
+ * lease was lost before, and its holder will hear of that with the next heartbeat. That all of this happens between two
+ * of them is left out: a holder who waits out a quarantine would be cheated of a part of it. */
+static void went_back(struct sim *sim, struct store *store)
 {
     note(sim, FORGET_WRITES);
-    store_copy(store, from);
+    if (store->lock.fence != sim->server.redis.newest)
+        store->lock.proc = 0;
 }
 
 void redis_crashed(struct sim *sim)
@@ -108,7 +112,8 @@ void redis_crashed(struct sim *sim)
         note(sim, FORGET_ALL);
         clear_all(&master->store);
     } else if (kept == 1) {
-        back_to(sim, &master->store, &redis->saved);
+        store_copy(&master->store, &redis->saved);
+        went_back(sim, &master->store);
     }
     store_copy(&redis->saved, &master->store);
 }
@@ -149,7 +154,7 @@ static void promote(struct sim *sim, const struct world_event *event)
     int old = redis->current;
     redis->current = 1 - old;
     TRACE(sim, "server: the replica is promoted");
-    note(sim, FORGET_WRITES);
+    went_back(sim, &redis->masters[redis->current].store);
     redis->masters[redis->current].replication = ++redis->replications;
     store_copy(&redis->saved, &redis->masters[redis->current].store);
     for (int slot = 0; slot < REPLICAS_MAX; slot++)

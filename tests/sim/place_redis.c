@@ -29,6 +29,7 @@ static void begin(struct sim *sim)
     redis->failing_over = false;
     redis->storm_left = 0;
     redis->replications = 1;
+    redis->newest = 0;
     redis->save_percent = (int)world_below(world, world_chance(world, 50) ? 6 : 100);
     for (int slot = 0; slot < REPLICAS_MAX; slot++)
         redis->stuck[slot] = false;
@@ -106,10 +107,9 @@ static void look(struct sim *sim, const struct conn *conn, const struct message 
     }
     if (view->own_state == RUN_RUNNING && ask->look.own != master->store.records.last)
         view->own_state = RUN_LOST;
-    if (!lock || lock->proc != conn->proc)
-        return;
-    view->fence = lock->fence;
-    view->server_changed = changed(sim, master);
+    bool held = lock && lock->proc == conn->proc;
+    view->fence = held ? lock->fence : 0;
+    view->server_changed = !held || changed(sim, master); /* without the lock nothing is vouched for */
 }
 
 /* ---- the scripts that write ------------------------------------------------------------------------------------- */
@@ -146,7 +146,7 @@ static enum op_result lock(struct sim *sim, struct master *master, const struct 
         .expires = server_clock(sim) + sim->scenario.lease,
         .since = sim->world.now,
     };
-    reply->fence = master->store.fence;
+    reply->fence = sim->server.redis.newest = master->store.fence;
     records_met(sim, &master->store.records, conn);
     return OP_OK;
 }

@@ -36,6 +36,7 @@ struct redis {
     bool failing_over;        /* from the moment that replication stands still to the demotion of the old master */
     bool stuck[REPLICAS_MAX]; /* cut off together with the old master, which they can reach */
     uint64_t replications;    /* ids given out */
+    uint64_t newest;          /* fence of the latest acquisition, whatever has been forgotten since */
     struct store saved;       /* what a restart finds on the disk, or the replica has got */
     int save_percent;         /* of writes that are followed by that */
     int storm_left;           /* evictions to come */
