@@ -131,7 +131,9 @@ static void note_reachable(struct gate *g, enum op op, enum op_result result)
         g->failed_op = op;
         g->unreachable_since =
             result == OP_CROWDED ? GATE_NEVER : min64(g->unreachable_since, g->asked_at[channel_of(op)]);
-    } else if (op >= g->failed_op && op != OP_BEAT) { /* a heartbeat says nothing about the clerk */
+    } else if ((op >= g->failed_op && op != OP_BEAT) ||
+               (op == OP_LOCK && result == OP_OK && g->failed_op == OP_LISTEN)) {
+        /* A heartbeat says nothing about the clerk, and who has the lock listens no more. */
         g->failed_op = OP_NONE;
         g->unreachable_since = GATE_NEVER;
         g->retry_ms = 0;

@@ -157,6 +157,8 @@ void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, con
             return;
         }
         g->result = RUN_NONE; /* somebody has marked a run since: it is just another look */
+        if (gate_decided(g, now, out, found))
+            return;
     }
     if (gate_exhausted(g, found->failures + (unended && found->last_is_same_target && (!own || g->tries > 0)))) {
         gate_fail(g, now, out, GATE_EXHAUSTED, found->last_failure_status);

@@ -59,7 +59,7 @@ static const char *const texts[REDIS_SCRIPTS] = {
     [REDIS_LOOK] = NAMES INFO FIELD NOW
     "local known = redis.call('HMGET', gate, 'token', 'server')\n"
     "local last = known[1] or '0'\n"
-    "local held, mine, changed = redis.call('GET', lock), false, false\n"
+    "local held, mine, changed = redis.call('GET', lock), false, true\n" /* without the lock nothing is vouched for */
     "if held and string.sub(held, 1, #ARGV[3]) == ARGV[3] then\n"
     "  local uptime = tonumber(info('server', 'uptime_in_seconds'))\n"
     "  mine = string.sub(held, #ARGV[3] + 2)\n"
@@ -71,16 +71,19 @@ static const char *const texts[REDIS_SCRIPTS] = {
     "local failed, left, tail = stats[3], false, false\n"
     "if stats[4] then left = string.format('%.0f', stats[4] - now) end\n"
     "if failed then tail = string.sub(redis.call('HGET', outputs, failed) or '', -8191) end\n"
+    "local own = field(ARGV[2], 'state')\n"
+    "if own == 'running' and ARGV[2] ~= last then own = 'lost' end\n" /* that it was the last one was forgotten */
     "return {last, mine, changed and '1', field(last, 'state'), field(last, 'target'), field(last, 'exit_status'),\n"
     "  field(last, 'host'), field(last, 'container'), field(last, 'pid'), field(last, 'holder'), field(last, 'root'),\n"
-    "  field(last, 'started_at'), field(last, 'last_line'), stats[1], stats[2], left, field(ARGV[2], 'state'),\n"
+    "  field(last, 'started_at'), field(last, 'last_line'), stats[1], stats[2], left, own,\n"
     "  failed, failed and field(failed, 'exit_status'), tail}\n",
 
     [REDIS_MARK] = NAMES INFO FIELD NOW
     "if redis.call('GET', lock) ~= ARGV[1] then return 0 end\n"
     "local token, target = ARGV[2], ARGV[3]\n"
     "local last = redis.call('HGET', gate, 'token')\n"
-    "local again = last == token\n" /* a retry in place, or only the reply to the first mark was lost */
+    /* A retry in place, or only the reply to the first mark was lost; a run that was forgotten is written anew. */
+    "local again = last == token and field(token, 'state')\n"
     "if again and (field(token, 'holder') ~= ARGV[10] or field(token, 'state') ~= 'running') then return 0 end\n"
     "if last and not again then\n"
     "  if tonumber(last) > tonumber(token) then return 0 end\n"
