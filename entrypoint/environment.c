@@ -128,6 +128,14 @@ char **environment_of_app(const struct options *options, char *const environment
     return entries;
 }
 
+char **environment_of_check(const struct options *options, char *const environment[])
+{
+    size_t count;
+    char **entries = copy_kept(options, environment, false, &count);
+    add_from_files(options, false, entries, count);
+    return entries;
+}
+
 char **environment_of_command(const struct options *options, char *const environment[], const char *target,
                               uint64_t token, int attempt, enum run_state previous)
 {

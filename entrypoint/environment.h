@@ -14,7 +14,10 @@ char **environment_of_app(const struct options *options, char *const environment
 char **environment_of_command(const struct options *options, char *const environment[], const char *target,
                               uint64_t token, int attempt, enum run_state previous);
 
-/* Frees what the two above made. NULL is ignored. */
+/* What --applied-if sees: the command's, without what tells of a run. Freed by environment_free. */
+char **environment_of_check(const struct options *options, char *const environment[]);
+
+/* Frees what the three above made. NULL is ignored. */
 void environment_free(char **entries);
 
 #endif

@@ -51,7 +51,7 @@ static int become_app(const struct options *options, const char *path, char **en
 
 /* What the user's words come to. */
 struct plan {
-    struct command migration;
+    struct command commands[COMMANDS];
     char target[TARGET_CAPACITY];
     char place[512];                 /* the lock, for people */
     char path[LAUNCH_PATH_CAPACITY]; /* of the app's program */
@@ -72,17 +72,32 @@ static int check_places(struct plan *plan, const struct options *options, struct
     return 0;
 }
 
+static int parse_commands(struct plan *plan, const struct options *options, struct err *err)
+{
+    for (int i = 0; i < COMMANDS; i++)
+        if (options->commands[i] &&
+            command_parse(&plan->commands[i], (enum command_kind)i, options->commands[i], err) != 0)
+            return -1;
+    return 0;
+}
+
+/* What the image needs, as far as a string can say it: the app's own check is asked later, and has one for all images.
+ */
+static int find_target(struct plan *plan, const struct options *options, struct err *err)
+{
+    if (options->target_files.count)
+        return target_of_files(options->target_files.items, options->target_files.count, plan->target, err);
+    snprintf(plan->target, sizeof plan->target, "%s", options->target ? options->target : "applied-if");
+    return 0;
+}
+
 /* Everything that can be wrong with the user's words is found before anything is connected, let alone migrated. Returns
  * the exit status that follows from it. */
 static int make_plan(struct plan *plan, const struct options *options, struct err *err)
 {
     *plan = (struct plan){.environment = environment_of_app(options, environ)};
-    snprintf(plan->target, sizeof plan->target, "%s", options->target ? options->target : "");
-    if ((options->migrate &&
-         command_parse(&plan->migration, options->migrate, "--migrate (LOCKSTEP_MIGRATE)", err) != 0) ||
-        check_places(plan, options, err) != 0 ||
-        (!options->target &&
-         target_of_files(options->target_files.items, options->target_files.count, plan->target, err) != 0))
+    if (parse_commands(plan, options, err) != 0 || check_places(plan, options, err) != 0 ||
+        find_target(plan, options, err) != 0)
         return err->code == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_CANNOT_GO_ON;
     return options->command ? launch_find(options->command[0], plan->environment, plan->path, err) : 0;
 }
@@ -101,13 +116,14 @@ static int pass_and_become(const struct options *options, struct mask *mask, con
                                                      .mask = mask,
                                                      .target = plan.target,
                                                      .place = plan.place,
-                                                     .command = &plan.migration,
+                                                     .commands = plan.commands,
                                                      .environment = environ},
                             &start_despite);
         if (options->command && (status == 0 || start_despite))
             status = become_app(options, plan.path, plan.environment, inherited);
     }
-    command_free(&plan.migration);
+    for (int i = 0; i < COMMANDS; i++)
+        command_free(&plan.commands[i]);
     environment_free(plan.environment);
     return status;
 }

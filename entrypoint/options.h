@@ -3,6 +3,7 @@
 #ifndef LOCKSTEP_OPTIONS_H
 #define LOCKSTEP_OPTIONS_H
 
+#include "command.h"
 #include "err.h"
 #include "log.h"
 
@@ -34,7 +35,7 @@ struct options {
     const char *lock_what; /* what the user called it: option, variable, "the default" */
     const char *database;  /* NULL = none */
     const char *database_what;
-    const char *migrate;
+    const char *commands[COMMANDS]; /* NULL = not given */
     const char *target;
     const char *schema;
     struct option_list target_files, unset;

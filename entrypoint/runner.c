@@ -33,7 +33,8 @@ struct runner {
     runner_ended *ended;
     void *user;
     struct leash leash;
-    bool running, told_end;
+    enum command_kind kind;
+    bool running, told_end, quiet;
     int status;
     int64_t lease_kill, stop_kill; /* what the leash was told, ms on CLOCK_BOOTTIME */
     uv_poll_t *control;
@@ -76,7 +77,7 @@ void runner_order(struct runner *runner, const struct leash_order *order)
 void runner_watch(struct runner *runner, int64_t now)
 {
     int64_t due = runner->lease_kill < runner->stop_kill ? runner->lease_kill : runner->stop_kill;
-    if (runner->running && !runner->told_end && now > due + OVERDUE_MS)
+    if (runner->running && !runner->told_end && now - OVERDUE_MS > due)
         kill(runner->leash.pid, SIGKILL); /* SIGCHLD brings us to runner_child_gone */
 }
 
@@ -89,7 +90,8 @@ static void pass_line(struct stream *stream)
     stream->length = 0;
     mask_text(stream->runner->mask, stream->line, masked, sizeof masked);
     tail_add(stream->runner->tail, masked);
-    log_output(stream->is_errors, masked);
+    log_output(stream->runner->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, command_names[stream->runner->kind],
+               stream->is_errors, masked);
 }
 
 /* A line that is longer than a pipe takes at once goes out in parts, cut where a word ends if there is such a place
@@ -224,8 +226,8 @@ static void end_orphans(void *user)
 
 static void leash_is_gone(struct runner *runner)
 {
-    log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS,
-            "the process that holds the migration was killed; ending the migration");
+    log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the process that holds --%s was killed; ending it",
+            command_names[runner->kind]);
     runner->told_end = true;
     runner->status = EXIT_SIGNAL + SIGKILL;
     uv_poll_stop(runner->control);
@@ -257,12 +259,12 @@ static void on_news(uv_poll_t *poll, int status, int events)
     (void)events;
     while (runner->running && leash_news(&runner->leash, &news) == 1) {
         if (news.kind == LEASH_CANNOT_EXEC) {
-            log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the migration command cannot be executed: %s",
-                    strerror(news.number));
+            log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the --%s command cannot be executed: %s",
+                    command_names[runner->kind], strerror(news.number));
         } else if (news.kind == LEASH_LEFTOVERS) {
             log_say(LOG_LEVEL_WARNING, EVENT_STOPPING, LOG_FIELDS(LOG_NUMBER("processes", news.number)),
-                    "the migration has ended but left %d process%s behind; ending %s", news.number,
-                    news.number == 1 ? "" : "es", news.number == 1 ? "it" : "them");
+                    "the --%s command has ended but left %d process%s behind; ending %s", command_names[runner->kind],
+                    news.number, news.number == 1 ? "" : "es", news.number == 1 ? "it" : "them");
         } else {
             runner->told_end = true;
             runner->status = news.number;
@@ -294,33 +296,40 @@ static void on_not_started(void *user)
 
 static void not_started(struct runner *runner, int status, const struct err *err)
 {
-    log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the migration command: %s", err->text);
+    log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the --%s command: %s", command_names[runner->kind],
+            err->text);
     tail_add(runner->tail, err->text);
     runner->status = status;
     runner->later = later_call(runner->loop, 0, on_not_started, runner);
 }
 
-void runner_start(struct runner *runner, char *const argv[], char *const environment[], int64_t term_at,
-                  int64_t kill_at, int lock_fd, const struct inherited *inherited, bool again)
+static void keep_output(struct runner *runner, bool again)
+{
+    if (again)
+        return;
+    free(runner->tail);
+    runner->tail = calloc(1, sizeof *runner->tail);
+    if (!runner->tail)
+        abort(); /* nothing runs yet */
+}
+
+void runner_start(struct runner *runner, const struct runner_job *job)
 {
     char path[LAUNCH_PATH_CAPACITY];
     struct err err;
-    if (!again) {
-        free(runner->tail);
-        runner->tail = calloc(1, sizeof *runner->tail);
-        if (!runner->tail)
-            abort(); /* nothing runs yet */
-    }
+    keep_output(runner, job->again);
+    runner->kind = job->kind;
+    runner->quiet = job->quiet;
     runner->told_end = false;
-    int status = launch_find(argv[0], environment, path, &err);
+    int status = launch_find(job->argv[0], job->environment, path, &err);
     struct leash_config config = {
         .path = path,
-        .argv = argv,
-        .environment = environment,
-        .term_at = term_at,
-        .kill_at = kill_at,
-        .lock_fd = lock_fd,
-        .inherited = inherited,
+        .argv = job->argv,
+        .environment = job->environment,
+        .term_at = job->term_at,
+        .kill_at = job->kill_at,
+        .lock_fd = job->lock_fd,
+        .inherited = job->inherited,
     };
     if (status == 0 && leash_start(&runner->leash, &config, &err) != 0)
         status = EXIT_NOT_EXECUTABLE;
@@ -329,7 +338,7 @@ void runner_start(struct runner *runner, char *const argv[], char *const environ
         return;
     }
     runner->running = true;
-    runner->lease_kill = kill_at;
+    runner->lease_kill = job->kill_at;
     runner->stop_kill = INT64_MAX;
     runner->out.fd = runner->leash.out;
     runner->errors.fd = runner->leash.errors;
