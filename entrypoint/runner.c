@@ -23,6 +23,8 @@ struct stream {
     uv_poll_t *poll; /* NULL = not open */
     int fd;
     bool is_errors;
+    char bytes[LINE_BYTES_MAX / 2]; /* read, */
+    size_t begun, end;              /* ... and not yet taken from `begun` to `end` */
     char line[LINE_BYTES_MAX];
     size_t length;
 };
@@ -112,17 +114,30 @@ static void pass_part(struct stream *stream)
     stream->length = kept;
 }
 
-static void take_bytes(struct stream *stream, const char *bytes, size_t length)
+/* Takes what was read up to the end of a line, or all of it if there is none. */
+static void take_line(struct stream *stream)
 {
-    for (size_t i = 0; i < length; i++) {
-        char c = bytes[i] ? bytes[i] : '?';
-        if (c == '\n')
+    while (stream->begun < stream->end) {
+        char c = stream->bytes[stream->begun++];
+        if (c == '\n') {
             pass_line(stream);
-        else
-            stream->line[stream->length++] = c;
-        if (stream->length == sizeof stream->line - 1)
+            return;
+        }
+        stream->line[stream->length++] = c ? c : '?';
+        if (stream->length == sizeof stream->line - 1) {
             pass_part(stream);
+            return;
+        }
     }
+}
+
+/* Reads more once all is taken. False at the end of the stream. */
+static bool read_more(struct stream *stream)
+{
+    ssize_t n = read(stream->fd, stream->bytes, sizeof stream->bytes);
+    stream->begun = 0;
+    stream->end = n > 0 ? (size_t)n : 0;
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 static bool writable(int fd)
@@ -146,15 +161,18 @@ static void close_watched(uv_poll_t **poll, int fd)
 }
 
 static void on_stream(uv_poll_t *poll, int status, int events);
+static void take_lines(struct stream *stream);
 
 static void on_unstalled(void *user)
 {
     struct runner *runner = user;
     runner->later = NULL;
     struct stream *streams[] = {&runner->out, &runner->errors};
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         if (streams[i]->poll)
             uv_poll_start(streams[i]->poll, UV_READABLE, on_stream);
+        take_lines(streams[i]);
+    }
 }
 
 /* Whoever reads the container's log may be slow. The migration waits for him then, as it would without us; the loop,
@@ -163,34 +181,36 @@ static bool stalled(struct stream *stream)
 {
     if (writable(stream->is_errors ? STDERR_FILENO : STDOUT_FILENO))
         return false;
-    uv_poll_stop(stream->poll);
+    if (stream->poll)
+        uv_poll_stop(stream->poll);
     if (!stream->runner->later)
         stream->runner->later = later_call(stream->runner->loop, STALL_MS, on_unstalled, stream->runner);
     return true;
 }
 
+static void take_lines(struct stream *stream)
+{
+    while (stream->begun < stream->end && !stalled(stream))
+        take_line(stream);
+}
+
 static void on_stream(uv_poll_t *poll, int status, int events)
 {
     struct stream *stream = poll->data;
-    char bytes[LINE_BYTES_MAX / 2];
     (void)status;
     (void)events;
-    if (stalled(stream))
-        return;
-    ssize_t n = read(stream->fd, bytes, sizeof bytes);
-    if (n > 0)
-        take_bytes(stream, bytes, (size_t)n);
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+    if (stream->begun == stream->end && !stalled(stream) && !read_more(stream))
         close_watched(&stream->poll, stream->fd);
+    take_lines(stream);
 }
 
 /* What is still in the pipe; an orphan that keeps it open delays nobody. */
 static void finish_stream(struct stream *stream)
 {
-    char bytes[LINE_BYTES_MAX];
-    ssize_t n;
-    while (stream->poll && (n = read(stream->fd, bytes, sizeof bytes)) > 0)
-        take_bytes(stream, bytes, (size_t)n);
+    do {
+        while (stream->begun < stream->end)
+            take_line(stream);
+    } while (stream->poll && read_more(stream) && stream->end);
     if (stream->length)
         pass_line(stream);
     close_watched(&stream->poll, stream->fd);
