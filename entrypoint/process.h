@@ -30,8 +30,8 @@ void process_restore(const struct inherited *inherited, bool late);
 /* Closes every descriptor from `from` on but the `count` that are kept. */
 void process_close_others(unsigned from, const int kept[], int count);
 
-/* Whether who sends `signal` wants an end of the process, or an answer: a stopped one takes no signal but SIGKILL, so it
- * must be woken. */
+/* Whether who sends `signal` wants an end of the process, or an answer: a stopped one takes no signal but SIGKILL, so
+ * it must be woken. */
 static inline bool process_wakes(int signal)
 {
     return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT;

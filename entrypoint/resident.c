@@ -22,7 +22,8 @@ static _Noreturn void leave_by_hand(void)
     leave(EXIT_WRONG_USAGE);
 }
 
-/* ---- the resident: its constants are on the stack, as a page of constants would double its memory ------------------ */
+/* ---- the resident: its constants are on the stack, as a page of constants would double its memory ------------------
+ */
 
 struct resident {
     int app;

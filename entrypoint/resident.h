@@ -10,8 +10,8 @@
  * what came before is forwarded then. If there is no such child, ends with EXIT_WRONG_USAGE. */
 _Noreturn void resident_stay(int app);
 
-/* Does so if the command line is a resident's: RESIDENT_NAME and the app's id. Called before the C library starts, where
- * start.c knows how, and otherwise first in main. */
+/* Does so if the command line is a resident's: RESIDENT_NAME and the app's id. Called before the C library starts,
+ * where start.c knows how, and otherwise first in main. */
 void resident_start(int argc, char *const argv[]);
 
 #endif
