@@ -48,20 +48,21 @@ def app_of(replica):
 
 def resident(replica):
     """Waits until lockstep has become the resident; returns its pid."""
-    def is_resident():
-        with open(f"/proc/{replica.pid}/cmdline", "rb") as file:
-            return file.read().startswith(b"lockstep-init\0")
-    eventually(is_resident, "lockstep has executed itself as the resident")
+    eventually(lambda: status_line(replica.pid, "Name") == "lockstep-init", "the resident has given itself its name")
     return replica.pid
 
 
 def status_line(pid, name):
-    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-        return next(line.split(":", 1)[1].strip() for line in file if line.startswith(name + ":"))
+    """A line of the process's status, None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith(name + ":"))
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def pending(pid, sig):
-    return int(status_line(pid, "ShdPnd"), 16) >> (sig - 1) & 1
+    return int(status_line(pid, "ShdPnd") or "0", 16) >> (sig - 1) & 1
 
 
 def strace(rule, *options):

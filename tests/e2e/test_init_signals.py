@@ -95,7 +95,8 @@ def test_signal_in_the_window_between_fork_and_exec(sig, rule, inits):
     """Demand A, 2.9: TERM between fork and setpgid or exec (held open by strace) ends the app: it is sent to the app, not
     to a group that is not there yet."""
     replica = inits("lockstep", ["/bin/sleep", "60"], env=traced_env(), prefix=strace(rule, "-D"))
-    eventually(lambda: descendants(replica.pid), "lockstep has forked")
+    replica.wait_event("exec")
+    eventually(lambda: [pid for pid in descendants(replica.pid) if status_line(pid, "Name") != "strace"], "lockstep has forked")
     status, seconds = replica.end_by(sig)
     assert status == 128 + sig
     assert seconds < 15

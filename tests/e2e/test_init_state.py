@@ -7,12 +7,21 @@ from pathlib import Path
 import pytest
 
 from inits import PID1, app_of, init, inits, resident, status_line  # noqa: F401 (fixtures)
-from pidns import CHECKOUT, Gate, Probe, base_env, tool, door, spawn  # noqa: F401 (fixtures)
+from pidns import CHECKOUT, Gate, Probe, base_env, sanitized, tool, door, spawn  # noqa: F401 (fixtures)
 from test_process_exec import ODD, STATES, sanitizer_env
 
 PROBE = tool("probe")
+SIGCONF = ["--ignore", "22", "--ignore", "11", "--ignore", "2", "--block", "21", "--block", "4", "--block", "15"]
 RELEASE = CHECKOUT / "build/lockstep"
 CLOSED = [(0,), (1,), (2,), (0, 1, 2)]
+
+
+def env():
+    """AddressSanitizer handles SEGV and its like itself, so that they cannot stay ignored."""
+    settings = base_env()
+    if sanitized():
+        settings["ASAN_OPTIONS"] += ":handle_segv=0:handle_sigill=0"
+    return settings
 
 
 def closing(which):
@@ -34,14 +43,13 @@ def probe_under(start, tmp_path, **spawning):
 
 # --- what the app gets ------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("launch", [*STATES.values(), ["--ignore", "22", "--ignore", "11", "--ignore", "2", "--block", "21", "--block",
-                                                       "4", "--block", "15"]], ids=[*STATES, "sigconf"])
+@pytest.mark.parametrize("launch", [*STATES.values(), SIGCONF], ids=[*STATES, "sigconf"])
 def test_process_state_survives(launch, inits, spawn, tmp_path):
     """Demand B, tini's sigconf (ignored TTOU, SEGV, INT and blocked TTIN, ILL, TERM survive into the child): masks, ignored
     signals, descriptors, cwd, umask, limits: those of a plain exec, but for a process group of its own (and no session)."""
     launch = [*launch, "--fd", "7", str(tmp_path / "seven")]
-    plain = probe_plain(spawn, tmp_path, launch=launch)
-    under = probe_under(lambda *a, **k: inits("lockstep", *a, **k), tmp_path, launch=launch)
+    plain = probe_plain(spawn, tmp_path, launch=launch, env=env())
+    under = probe_under(lambda *a, **k: inits("lockstep", *a, **k), tmp_path, launch=launch, env=env())
     different = under.same_as(plain)
     own = {"leads-group": ("1", plain.facts["leads-group"]), "leads-session": ("0", plain.facts["leads-session"])}
     assert different == {key: value for key, value in own.items() if value[0] != value[1]}
@@ -51,9 +59,8 @@ def test_process_state_survives(launch, inits, spawn, tmp_path):
 
 def test_same_signals_as_under_tini(inits, tmp_path):
     """sigconf side by side: what the app sees under both is the same in every fact."""
-    launch = ["--ignore", "22", "--ignore", "11", "--ignore", "2", "--block", "21", "--block", "4", "--block", "15"]
-    ours = probe_under(lambda *a, **k: inits("lockstep", *a, **k), tmp_path, launch=launch)
-    theirs = probe_under(lambda *a, **k: inits("tini", *a, **k), tmp_path, launch=launch)
+    ours = probe_under(lambda *a, **k: inits("lockstep", *a, **k), tmp_path, launch=SIGCONF, env=env())
+    theirs = probe_under(lambda *a, **k: inits("tini", *a, **k), tmp_path, launch=SIGCONF, env=env())
     assert ours.same_as(theirs) == {}
 
 
