@@ -113,6 +113,19 @@ static size_t add_from_files(const struct options *options, bool for_app, char *
     return count;
 }
 
+void environment_follow_listen_pid(char **entries, pid_t from, pid_t to)
+{
+    char ours[32], theirs[16];
+    snprintf(ours, sizeof ours, "LISTEN_PID=%d", (int)from);
+    snprintf(theirs, sizeof theirs, "%d", (int)to);
+    for (; *entries; entries++) {
+        if (strcmp(*entries, ours) == 0) {
+            free(*entries);
+            *entries = entry_of("LISTEN_PID", theirs);
+        }
+    }
+}
+
 void environment_free(char **entries)
 {
     for (char **entry = entries; entry && *entry; entry++)

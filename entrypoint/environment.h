@@ -5,6 +5,8 @@
 #include "options.h"
 #include "record.h"
 
+#include <sys/types.h>
+
 /* What the app sees: what the container got, in order and byte for byte, without what lockstep consumed and --unset;
  * DATABASE_URL and REDIS_URL set if they came from a file. Freed by environment_free. */
 char **environment_of_app(const struct options *options, char *const environment[]);
@@ -17,7 +19,11 @@ char **environment_of_command(const struct options *options, char *const environ
 /* What --applied-if sees: the command's, without what tells of a run. Freed by environment_free. */
 char **environment_of_check(const struct options *options, char *const environment[]);
 
-/* Frees what the three above made. NULL is ignored. */
+/* In an environment made by one of these: sets LISTEN_PID, by which an app knows that descriptors are meant for it, to
+ * `to` if it is `from`. */
+void environment_follow_listen_pid(char **entries, pid_t from, pid_t to);
+
+/* Frees what the first three made. NULL is ignored. */
 void environment_free(char **entries);
 
 #endif

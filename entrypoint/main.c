@@ -3,9 +3,11 @@
 #include "command.h"
 #include "environment.h"
 #include "exitcodes.h"
+#include "init.h"
 #include "launch.h"
 #include "options.h"
 #include "passage.h"
+#include "resident.h"
 #include "target.h"
 
 #include <stdio.h>
@@ -40,13 +42,17 @@ static void learn_secrets(struct mask *mask, const struct options *options)
     log_mask(mask);
 }
 
-static int become_app(const struct options *options, const char *path, char **environment,
-                      const struct inherited *inherited)
+static int become_app(const struct options *options, const char *path, char **environment, struct inherited *inherited)
 {
     struct err err;
     log_say(LOG_LEVEL_INFO, EVENT_EXEC, LOG_FIELDS(LOG_TEXT("command", options->command[0])), "executing %s",
             options->command[0]);
-    return fail(launch_become(path, options->command, environment, inherited, &err), &err);
+    if (options->init && init_fork(inherited, environment, &err) != 0)
+        return fail(EXIT_CANNOT_GO_ON, &err);
+    int status = fail(launch_become(path, options->command, environment, inherited, &err), &err);
+    if (options->init)
+        _exit(status); /* libuv would wait for threads that a child does not have */
+    return status;
 }
 
 /* What the user's words come to. */
@@ -102,7 +108,7 @@ static int make_plan(struct plan *plan, const struct options *options, struct er
     return options->command ? launch_find(options->command[0], plan->environment, plan->path, err) : 0;
 }
 
-static int pass_and_become(const struct options *options, struct mask *mask, const struct inherited *inherited)
+static int pass_and_become(const struct options *options, struct mask *mask, struct inherited *inherited)
 {
     struct err err;
     struct plan plan;
@@ -135,6 +141,7 @@ int main(int argc, char **argv)
     struct inherited inherited;
     struct err err;
 
+    resident_start(argc, argv);
     process_begin(&inherited);
     if (options_read(&options, argc, argv, &err) != 0)
         return fail(EXIT_WRONG_USAGE, &err);

@@ -43,8 +43,8 @@ struct options {
     int64_t retries, max_attempts;
     int64_t on_failure; /* enum on_failure */
     int64_t log_json, log_level;
-    int64_t allow_eviction; /* 0 or 1 */
-    char **command;         /* the app's argv; NULL = none */
+    int64_t allow_eviction, init; /* 0 or 1 */
+    char **command;               /* the app's argv; NULL = none */
     /* What NAME_FILE of the app's own variables held, for the environment of app and command; NULL = it was not set. */
     char *app_urls_from_file[APP_URLS];
 };

@@ -58,6 +58,8 @@ const struct option options_table[] = {
      "recorded failures of one target after which nobody tries again, 0 = no limit"},
     {"--on-failure", "LOCKSTEP_ON_FAILURE", "exit|start", OPTION_CHOICE, AT(on_failure), "exit", 0, 0, failure_choices,
      false, "start = exec the app although the migration failed"},
+    {"--init", "LOCKSTEP_INIT", "", OPTION_SWITCH, AT(init), "off", 0, 0, NULL, false,
+     "stay as PID 1 after the gate: forward signals, reap"},
     {"--unset", "LOCKSTEP_UNSET", "NAME", OPTION_LIST, AT(unset), NULL, 0, 0, NULL, false,
      "variable that the app does not get (repeatable)"},
     {"--log-format", "LOCKSTEP_LOG_FORMAT", "text|json", OPTION_CHOICE, AT(log_json), "text", 0, 0, format_choices,
