@@ -6,13 +6,13 @@
 #include "record.h"
 
 /* What the app sees: what the container got, in order and byte for byte, without what lockstep consumed and --unset;
- * DATABASE_URL and REDIS_URL set if they came from a file. Freed by environment_free. */
-char **environment_of_app(const struct options *options, char *const environment[]);
+ * DATABASE_URL and REDIS_URL set if they came from a file, HOME if it is not NULL. Freed by environment_free. */
+char **environment_of_app(const struct options *options, char *const environment[], const char *home);
 
 /* What the command sees: the same with the --unset ones, and LOCKSTEP_TOKEN, LOCKSTEP_TARGET, LOCKSTEP_ATTEMPT,
  * LOCKSTEP_PREVIOUS, and PGAPPNAME unless the user set it. Freed by environment_free. */
-char **environment_of_command(const struct options *options, char *const environment[], const char *target,
-                              uint64_t token, int attempt, enum run_state previous);
+char **environment_of_command(const struct options *options, char *const environment[], const char *home,
+                              const char *target, uint64_t token, int attempt, enum run_state previous);
 
 /* Frees what the two above made. NULL is ignored. */
 void environment_free(char **entries);

@@ -237,7 +237,7 @@ static int open_backend(struct passage *p, struct err *err)
         .user = p,
     };
     p->backend = backend_open(&config, err);
-    p->runner = runner_new(&p->loop, p->config->mask, on_command_ended, p);
+    p->runner = runner_new(&p->loop, p->config->mask, p->config->who, on_command_ended, p);
     return p->backend && p->runner ? 0 : -1;
 }
 

@@ -58,8 +58,8 @@ static void ask(struct passage *p, const struct gate_action *action)
 static void start_command(struct passage *p, const struct gate_action *action)
 {
     const struct passage_config *c = p->config;
-    char **environment =
-        environment_of_command(c->options, c->environment, c->target, action->token, action->attempt, action->state);
+    char **environment = environment_of_command(c->options, c->environment, user_home(c->who), c->target, action->token,
+                                                action->attempt, action->state);
     p->words.migrating_since = clock_boot_ms();
     p->pulse_boot = clock_boot_ms();
     p->pulse_wall = clock_wall_ms();

@@ -30,6 +30,7 @@ struct stream {
 struct runner {
     uv_loop_t *loop;
     const struct mask *mask;
+    const struct user *who;
     runner_ended *ended;
     void *user;
     struct leash leash;
@@ -42,13 +43,15 @@ struct runner {
     struct later *later;
 };
 
-struct runner *runner_new(uv_loop_t *loop, const struct mask *mask, runner_ended *ended, void *user)
+struct runner *runner_new(uv_loop_t *loop, const struct mask *mask, const struct user *who, runner_ended *ended,
+                          void *user)
 {
     struct runner *runner = calloc(1, sizeof *runner);
     if (!runner)
         return NULL;
     runner->loop = loop;
     runner->mask = mask;
+    runner->who = who;
     runner->ended = ended;
     runner->user = user;
     runner->out.runner = runner->errors.runner = runner;
@@ -256,8 +259,10 @@ static void on_news(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     while (runner->running && leash_news(&runner->leash, &news) == 1) {
-        if (news.kind == LEASH_CANNOT_EXEC) {
-            log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the migration command cannot be executed: %s",
+        if (news.kind == LEASH_CANNOT_BECOME || news.kind == LEASH_CANNOT_EXEC) {
+            const char *who = runner->who->spec;
+            log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the migration command cannot %s%s%s: %s",
+                    news.kind == LEASH_CANNOT_BECOME ? "begin" : "be executed", who ? " as " : "", who ? who : "",
                     strerror(news.number));
         } else if (news.kind == LEASH_LEFTOVERS) {
             log_say(LOG_LEVEL_WARNING, EVENT_STOPPING, LOG_FIELDS(LOG_NUMBER("processes", news.number)),
@@ -320,6 +325,7 @@ void runner_start(struct runner *runner, char *const argv[], char *const environ
         .term_at = term_at,
         .kill_at = kill_at,
         .lock_fd = lock_fd,
+        .who = runner->who,
         .inherited = inherited,
     };
     if (status == 0 && leash_start(&runner->leash, &config, &err) != 0)
