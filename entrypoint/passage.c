@@ -229,6 +229,7 @@ static int open_backend(struct passage *p, struct err *err)
         .holder = &p->me,
         .times = times_from_lease(o->lease),
         .connect_timeout = o->connect_timeout,
+        .ca = {.file = getenv("SSL_CERT_FILE"), .directory = getenv("SSL_CERT_DIR"), .home = getenv("HOME")},
         .handlers = {.reply = on_reply,
                      .disconnected = on_disconnected,
                      .woken = on_woken,
