@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADDED_MAX (5 + APP_URLS)
+#define ADDED_MAX (6 + APP_URLS)
 
 static bool names(const char *entry, const char *name)
 {
@@ -88,29 +88,35 @@ static bool is_own_file(const struct options *options, const char *entry)
 }
 
 /* Begins an environment with the entries that stay, and room for some more; sets `count`. */
-static char **copy_kept(const struct options *options, char *const environment[], bool for_app, size_t *count)
+static char **copy_kept(const struct options *options, char *const environment[], const char *home, bool for_app,
+                        size_t *count)
 {
     char **entries = checked(calloc(count_of(environment) + ADDED_MAX + 1, sizeof *entries));
     *count = 0;
     for (; *environment; environment++)
         if ((!is_consumed(*environment) || is_own_file(options, *environment)) &&
             !(for_app ? is_unset(options, *environment) : is_replaced(*environment)) &&
-            !is_read_from_file(options, *environment))
+            !is_read_from_file(options, *environment) && !(home && names(*environment, "HOME")))
             entries[(*count)++] = checked(strdup(*environment));
     return entries;
 }
 
-static size_t add_from_files(const struct options *options, bool for_app, char **entries, size_t count)
+static size_t add(const struct options *options, bool for_app, const char *name, const char *value, char **entries,
+                  size_t count)
 {
-    for (int i = 0; i < APP_URLS; i++) {
-        char *entry =
-            options->app_urls_from_file[i] ? entry_of(options_app_urls[i], options->app_urls_from_file[i]) : NULL;
-        if (entry && !(for_app && is_unset(options, entry)))
-            entries[count++] = entry;
-        else
-            free(entry);
-    }
+    char *entry = value ? entry_of(name, value) : NULL;
+    if (entry && !(for_app && is_unset(options, entry)))
+        entries[count++] = entry;
+    else
+        free(entry);
     return count;
+}
+
+static size_t add_known(const struct options *options, const char *home, bool for_app, char **entries, size_t count)
+{
+    for (int i = 0; i < APP_URLS; i++)
+        count = add(options, for_app, options_app_urls[i], options->app_urls_from_file[i], entries, count);
+    return add(options, for_app, "HOME", home, entries, count);
 }
 
 void environment_follow_listen_pid(char **entries, pid_t from, pid_t to)
@@ -133,32 +139,32 @@ void environment_free(char **entries)
     free(entries);
 }
 
-char **environment_of_app(const struct options *options, char *const environment[])
+char **environment_of_app(const struct options *options, char *const environment[], const char *home)
 {
     size_t count;
-    char **entries = copy_kept(options, environment, true, &count);
-    add_from_files(options, true, entries, count);
+    char **entries = copy_kept(options, environment, home, true, &count);
+    add_known(options, home, true, entries, count);
     return entries;
 }
 
-char **environment_of_check(const struct options *options, char *const environment[])
+char **environment_of_check(const struct options *options, char *const environment[], const char *home)
 {
     size_t count;
-    char **entries = copy_kept(options, environment, false, &count);
-    add_from_files(options, false, entries, count);
+    char **entries = copy_kept(options, environment, home, false, &count);
+    add_known(options, home, false, entries, count);
     return entries;
 }
 
-char **environment_of_command(const struct options *options, char *const environment[], const char *target,
-                              uint64_t token, int attempt, enum run_state previous)
+char **environment_of_command(const struct options *options, char *const environment[], const char *home,
+                              const char *target, uint64_t token, int attempt, enum run_state previous)
 {
     char number[24], application[128];
     bool has_name = false;
     size_t n;
-    char **entries = copy_kept(options, environment, false, &n);
+    char **entries = copy_kept(options, environment, home, false, &n);
     for (size_t i = 0; i < n; i++)
         has_name = has_name || names(entries[i], "PGAPPNAME");
-    n = add_from_files(options, false, entries, n);
+    n = add_known(options, home, false, entries, n);
     snprintf(number, sizeof number, "%" PRIu64, token);
     entries[n++] = entry_of("LOCKSTEP_TOKEN", number);
     entries[n++] = entry_of("LOCKSTEP_TARGET", target);

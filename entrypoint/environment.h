@@ -8,16 +8,16 @@
 #include <sys/types.h>
 
 /* What the app sees: what the container got, in order and byte for byte, without what lockstep consumed and --unset;
- * DATABASE_URL and REDIS_URL set if they came from a file. Freed by environment_free. */
-char **environment_of_app(const struct options *options, char *const environment[]);
+ * DATABASE_URL and REDIS_URL set if they came from a file, HOME if it is not NULL. Freed by environment_free. */
+char **environment_of_app(const struct options *options, char *const environment[], const char *home);
 
 /* What the command sees: the same with the --unset ones, and LOCKSTEP_TOKEN, LOCKSTEP_TARGET, LOCKSTEP_ATTEMPT,
  * LOCKSTEP_PREVIOUS, and PGAPPNAME unless the user set it. Freed by environment_free. */
-char **environment_of_command(const struct options *options, char *const environment[], const char *target,
-                              uint64_t token, int attempt, enum run_state previous);
+char **environment_of_command(const struct options *options, char *const environment[], const char *home,
+                              const char *target, uint64_t token, int attempt, enum run_state previous);
 
 /* What --applied-if sees: the command's, without what tells of a run. Freed by environment_free. */
-char **environment_of_check(const struct options *options, char *const environment[]);
+char **environment_of_check(const struct options *options, char *const environment[], const char *home);
 
 /* In an environment made by one of these: sets LISTEN_PID, by which an app knows that descriptors are meant for it, to
  * `to` if it is `from`. */

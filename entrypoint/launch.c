@@ -119,10 +119,32 @@ int launch_find(const char *name, char *const environment[], char path[LAUNCH_PA
     return result ? result : not_found(err, name, NULL);
 }
 
-int launch_become(const char *path, char *const argv[], char *const environment[], const struct inherited *inherited,
-                  struct err *err)
+/* Why a program that we found is not to be had: mostly what `user` may do. */
+static int refused(struct err *err, const char *path, const struct user *user, int failure)
 {
+    if (!user->spec)
+        return not_executable(err, path, strerror(failure));
+    err_set(err, ERR_USAGE, "%s cannot be executed as %s (uid %u, gid %u): %s", path, user->spec, user->uid, user->gid,
+            strerror(failure));
+    return EXIT_NOT_EXECUTABLE;
+}
+
+int launch_check_user(const char *path, const struct user *user, struct err *err)
+{
+    int failure = user_may_execute(user, path);
+    return failure ? refused(err, path, user, failure) : 0;
+}
+
+int launch_become(const char *path, char *const argv[], char *const environment[], const struct user *user,
+                  const struct inherited *inherited, struct err *err)
+{
+    int failure = user_become(user);
+    if (failure) {
+        err_set(err, ERR_SYSTEM, "cannot become %s (uid %u, gid %u): %s", user->spec, user->uid, user->gid,
+                strerror(failure));
+        return EXIT_CANNOT_GO_ON;
+    }
     process_restore(inherited, true);
     execve(path, argv, environment);
-    return errno == ENOENT ? not_found(err, path, NULL) : not_executable(err, path, strerror(errno));
+    return errno == ENOENT ? not_found(err, path, NULL) : refused(err, path, user, errno);
 }

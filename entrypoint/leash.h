@@ -8,6 +8,7 @@
 
 #include "err.h"
 #include "process.h"
+#include "user.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,9 +28,10 @@ struct leash_order {
 };
 
 enum leash_news_kind {
-    LEASH_CANNOT_EXEC, /* `number` = errno */
-    LEASH_LEFTOVERS,   /* the main process has ended, others have not: they are being ended */
-    LEASH_ENDED,       /* the last process is gone; `number` = exit status of the main one, 128+n for signal n */
+    LEASH_CANNOT_BECOME, /* the user; `number` = errno */
+    LEASH_CANNOT_EXEC,   /* `number` = errno */
+    LEASH_LEFTOVERS,     /* the main process has ended, others have not: they are being ended */
+    LEASH_ENDED,         /* the last process is gone; `number` = exit status of the main one, 128+n for signal n */
 };
 
 struct leash_news {
@@ -43,6 +45,7 @@ struct leash_config {
     char *const *environment;
     int64_t term_at, kill_at; /* ms on CLOCK_BOOTTIME: the lease as it stands */
     int lock_fd;              /* kept open by every process of the migration; -1 = none */
+    const struct user *who;   /* the migration runs as; the leash does not */
     const struct inherited *inherited;
 };
 

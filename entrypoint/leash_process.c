@@ -43,10 +43,31 @@ static void tell(struct hold *hold, enum leash_news_kind kind, int number)
 
 /* ---- the migration's first process ------------------------------------------------------------------------------- */
 
-static _Noreturn void become_migration(const struct leash_config *config, int out, int errors, int report)
+static _Noreturn void give_up(int report, enum leash_news_kind kind, int failure, int status)
 {
-    setpgid(0, 0);                    /* the leash does it too: whoever comes first */
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* should somebody kill the leash, and lockstep with it */
+    struct leash_news news = {.kind = kind, .number = failure};
+    (void)!write(report, &news, sizeof news);
+    _exit(status);
+}
+
+static void become_user(const struct leash_config *config, pid_t leash, int out, int errors, int report)
+{
+    if (config->who->spec) { /* the pipes are ours: without this the user could not open /dev/stdout by its name */
+        (void)!fchown(out, config->who->uid, config->who->gid);
+        (void)!fchown(errors, config->who->uid, config->who->gid);
+    }
+    int failure = user_become(config->who);
+    if (failure)
+        give_up(report, LEASH_CANNOT_BECOME, failure, EXIT_CANNOT_GO_ON);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* should somebody kill the leash, and lockstep with it; a new user clears it */
+    if (getppid() != leash)
+        _exit(EXIT_CANNOT_GO_ON);
+}
+
+static _Noreturn void become_migration(const struct leash_config *config, pid_t leash, int out, int errors, int report)
+{
+    setpgid(0, 0); /* the leash does it too: whoever comes first */
+    become_user(config, leash, out, errors, report);
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0)
         dup2(null, STDIN_FILENO); /* a prompt must fail, not wait */
@@ -58,21 +79,23 @@ static _Noreturn void become_migration(const struct leash_config *config, int ou
         fcntl(config->lock_fd, F_SETFD, 0);
     process_restore(config->inherited, false);
     execve(config->path, config->argv, config->environment);
-    int failure = errno;
-    (void)!write(report, &failure, sizeof failure);
-    _exit(failure == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+    give_up(report, LEASH_CANNOT_EXEC, errno, errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
-/* Returns errno of a failed exec, 0 once the program runs. */
-static int start_migration(struct hold *hold, const struct leash_config *config, int out, int errors)
+/* Returns once the program runs, or cannot: then lockstep is told. */
+static void start_migration(struct hold *hold, const struct leash_config *config, int out, int errors)
 {
-    int report[2], failure = 0;
-    if (pipe2(report, O_CLOEXEC) != 0)
-        return errno;
+    int report[2];
+    struct leash_news failure = {.kind = LEASH_CANNOT_EXEC};
+    pid_t leash = getpid();
+    if (pipe2(report, O_CLOEXEC) != 0) {
+        tell(hold, LEASH_CANNOT_EXEC, errno);
+        return;
+    }
     hold->main = fork();
     if (hold->main == 0)
-        become_migration(config, out, errors, report[1]);
-    failure = hold->main < 0 ? errno : 0;
+        become_migration(config, leash, out, errors, report[1]);
+    failure.number = hold->main < 0 ? errno : 0;
     if (hold->main > 0)
         setpgid(hold->main, hold->main);
     close(report[1]);
@@ -80,7 +103,8 @@ static int start_migration(struct hold *hold, const struct leash_config *config,
         while (read(report[0], &failure, sizeof failure) < 0 && errno == EINTR)
             ;
     close(report[0]);
-    return failure;
+    if (failure.number)
+        tell(hold, failure.kind, failure.number);
 }
 
 /* ---- ending it --------------------------------------------------------------------------------------------------- */
@@ -259,13 +283,11 @@ _Noreturn void leash_process(const struct leash_config *config, int control, int
         .lease_kill = config->kill_at,
         .stop_kill = INT64_MAX,
     };
-    int failure = start_migration(&hold, config, out, errors);
+    start_migration(&hold, config, out, errors);
     close(out);
     close(errors);
     close(STDOUT_FILENO); /* a reader of the container's log must not wait for us */
     close(STDERR_FILENO);
-    if (failure)
-        tell(&hold, LEASH_CANNOT_EXEC, failure);
     hold_until_gone(&hold);
     tell(&hold, LEASH_ENDED, hold.main > 0 ? hold.status : EXIT_NOT_EXECUTABLE);
     _exit(0);

@@ -1,14 +1,11 @@
 /* lockstep: one replica migrates, the others wait, each then executes its command. This file is the story. */
 #include "backend.h"
-#include "command.h"
-#include "environment.h"
 #include "exitcodes.h"
 #include "init.h"
-#include "launch.h"
 #include "options.h"
 #include "passage.h"
+#include "plan.h"
 #include "resident.h"
-#include "target.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,77 +39,25 @@ static void learn_secrets(struct mask *mask, const struct options *options)
     log_mask(mask);
 }
 
-static int become_app(const struct options *options, const char *path, char **environment, struct inherited *inherited)
+static int become_app(const struct options *options, const struct plan *plan, struct inherited *inherited)
 {
     struct err err;
     log_say(LOG_LEVEL_INFO, EVENT_EXEC, LOG_FIELDS(LOG_TEXT("command", options->command[0])), "executing %s",
             options->command[0]);
-    if (options->init && init_fork(inherited, environment, &err) != 0)
+    if (options->init && init_fork(inherited, plan->app_environment, &err) != 0)
         return fail(EXIT_CANNOT_GO_ON, &err);
-    int status = fail(launch_become(path, options->command, environment, inherited, &err), &err);
+    int status = fail(
+        launch_become(plan->app_path, options->command, plan->app_environment, &plan->app_who, inherited, &err), &err);
     if (options->init)
         _exit(status); /* libuv would wait for threads that a child does not have */
     return status;
-}
-
-/* What the user's words come to. */
-struct plan {
-    struct command commands[COMMANDS];
-    char target[TARGET_CAPACITY];
-    char place[512];                 /* the lock, for people */
-    char path[LAUNCH_PATH_CAPACITY]; /* of the app's program */
-    char **environment;              /* of the app */
-};
-
-static int check_places(struct plan *plan, const struct options *options, struct err *err)
-{
-    char database[sizeof plan->place];
-    if (backend_check_url(options->lock, options->lock_what, plan->place, sizeof plan->place, err) != 0)
-        return -1;
-    if (!backend_is_split(options->lock, options->database))
-        return 0;
-    if (backend_check_url(options->database, options->database_what, database, sizeof database, err) != 0)
-        return -1;
-    size_t used = strlen(plan->place);
-    snprintf(plan->place + used, sizeof plan->place - used, ", with the records in %s", database);
-    return 0;
-}
-
-static int parse_commands(struct plan *plan, const struct options *options, struct err *err)
-{
-    for (int i = 0; i < COMMANDS; i++)
-        if (options->commands[i] &&
-            command_parse(&plan->commands[i], (enum command_kind)i, options->commands[i], err) != 0)
-            return -1;
-    return 0;
-}
-
-/* What the image needs, as far as a string can say it: the app's own check is asked later, and has one for all images.
- */
-static int find_target(struct plan *plan, const struct options *options, struct err *err)
-{
-    if (options->target_files.count)
-        return target_of_files(options->target_files.items, options->target_files.count, plan->target, err);
-    snprintf(plan->target, sizeof plan->target, "%s", options->target ? options->target : "applied-if");
-    return 0;
-}
-
-/* Everything that can be wrong with the user's words is found before anything is connected, let alone migrated. Returns
- * the exit status that follows from it. */
-static int make_plan(struct plan *plan, const struct options *options, struct err *err)
-{
-    *plan = (struct plan){.environment = environment_of_app(options, environ)};
-    if (parse_commands(plan, options, err) != 0 || check_places(plan, options, err) != 0 ||
-        find_target(plan, options, err) != 0)
-        return err->code == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_CANNOT_GO_ON;
-    return options->command ? launch_find(options->command[0], plan->environment, plan->path, err) : 0;
 }
 
 static int pass_and_become(const struct options *options, struct mask *mask, struct inherited *inherited)
 {
     struct err err;
     struct plan plan;
-    int status = make_plan(&plan, options, &err);
+    int status = plan_make(&plan, options, environ, &err);
     if (status != 0) {
         fail(status, &err);
     } else {
@@ -123,14 +68,13 @@ static int pass_and_become(const struct options *options, struct mask *mask, str
                                                      .target = plan.target,
                                                      .place = plan.place,
                                                      .commands = plan.commands,
+                                                     .who = &plan.who,
                                                      .environment = environ},
                             &start_despite);
         if (options->command && (status == 0 || start_despite))
-            status = become_app(options, plan.path, plan.environment, inherited);
+            status = become_app(options, &plan, inherited);
     }
-    for (int i = 0; i < COMMANDS; i++)
-        command_free(&plan.commands[i]);
-    environment_free(plan.environment);
+    plan_free(&plan);
     return status;
 }
 

@@ -38,6 +38,7 @@ struct options {
     const char *commands[COMMANDS]; /* NULL = not given */
     const char *target;
     const char *schema;
+    const char *user, *migrate_user; /* NULL = whoever lockstep runs as; NULL = user */
     struct option_list target_files, unset;
     int64_t wait_timeout, connect_timeout, migrate_timeout, stop_grace, lease, retry_delay; /* ms */
     int64_t retries, max_attempts;

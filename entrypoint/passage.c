@@ -227,6 +227,7 @@ static int open_backend(struct passage *p, struct err *err)
         .holder = &p->me,
         .times = times_from_lease(o->lease),
         .connect_timeout = o->connect_timeout,
+        .ca = {.file = getenv("SSL_CERT_FILE"), .directory = getenv("SSL_CERT_DIR"), .home = getenv("HOME")},
         .handlers = {.reply = on_reply,
                      .disconnected = on_disconnected,
                      .woken = on_woken,
@@ -235,8 +236,8 @@ static int open_backend(struct passage *p, struct err *err)
         .user = p,
     };
     p->backend = backend_open(&config, err);
-    p->runner = runner_new(&p->loop, p->config->mask, passage_step_ended, p);
-    p->applied_if.runner = runner_new(&p->loop, p->config->mask, passage_app_answered, p);
+    p->runner = runner_new(&p->loop, p->config->mask, p->config->who, passage_step_ended, p);
+    p->applied_if.runner = runner_new(&p->loop, p->config->mask, p->config->who, passage_app_answered, p);
     return p->backend && p->runner && p->applied_if.runner ? 0 : -1;
 }
 

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "options.h"
 #include "process.h"
+#include "user.h"
 
 #include "mask.h"
 
@@ -15,6 +16,7 @@ struct passage_config {
     const char *target;
     const char *place;              /* the lock for people */
     const struct command *commands; /* by command_kind; those of a run are unused by verbs that never migrate */
+    const struct user *who;         /* the commands run as */
     char *const *environment;       /* what lockstep got */
 };
 

@@ -21,7 +21,7 @@ static bool must_ask(const struct passage *p, const struct look *look)
 static void start(struct passage *p)
 {
     struct applied_if *a = &p->applied_if;
-    char **environment = environment_of_check(p->config->options, p->config->environment);
+    char **environment = environment_of_check(p->config->options, p->config->environment, user_home(p->config->who));
     a->running = true;
     runner_start(a->runner, &(struct runner_job){
                                 .kind = COMMAND_APPLIED_IF,

@@ -60,8 +60,8 @@ void passage_start_run(struct passage *p, const struct gate_action *action)
     p->output_begun = repeat;
     p->before_done = p->before_done && repeat;
     p->migrated = false;
-    p->run_environment =
-        environment_of_command(c->options, c->environment, c->target, action->token, action->attempt, action->state);
+    p->run_environment = environment_of_command(c->options, c->environment, user_home(c->who), c->target, action->token,
+                                                action->attempt, action->state);
     start(p, passage_has(p, COMMAND_BEFORE) && !p->before_done ? COMMAND_BEFORE : COMMAND_MIGRATE);
 }
 

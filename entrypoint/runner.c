@@ -32,6 +32,7 @@ struct stream {
 struct runner {
     uv_loop_t *loop;
     const struct mask *mask;
+    const struct user *who;
     runner_ended *ended;
     void *user;
     struct leash leash;
@@ -45,13 +46,15 @@ struct runner {
     struct later *later;
 };
 
-struct runner *runner_new(uv_loop_t *loop, const struct mask *mask, runner_ended *ended, void *user)
+struct runner *runner_new(uv_loop_t *loop, const struct mask *mask, const struct user *who, runner_ended *ended,
+                          void *user)
 {
     struct runner *runner = calloc(1, sizeof *runner);
     if (!runner)
         return NULL;
     runner->loop = loop;
     runner->mask = mask;
+    runner->who = who;
     runner->ended = ended;
     runner->user = user;
     runner->out.runner = runner->errors.runner = runner;
@@ -278,9 +281,11 @@ static void on_news(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     while (runner->running && leash_news(&runner->leash, &news) == 1) {
-        if (news.kind == LEASH_CANNOT_EXEC) {
-            log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the --%s command cannot be executed: %s",
-                    command_names[runner->kind], strerror(news.number));
+        if (news.kind == LEASH_CANNOT_BECOME || news.kind == LEASH_CANNOT_EXEC) {
+            const char *who = runner->who->spec;
+            log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the --%s command cannot %s%s%s: %s",
+                    command_names[runner->kind], news.kind == LEASH_CANNOT_BECOME ? "begin" : "be executed",
+                    who ? " as " : "", who ? who : "", strerror(news.number));
         } else if (news.kind == LEASH_LEFTOVERS) {
             log_say(LOG_LEVEL_WARNING, EVENT_STOPPING, LOG_FIELDS(LOG_NUMBER("processes", news.number)),
                     "the --%s command has ended but left %d process%s behind; ending %s", command_names[runner->kind],
@@ -349,6 +354,7 @@ void runner_start(struct runner *runner, const struct runner_job *job)
         .term_at = job->term_at,
         .kill_at = job->kill_at,
         .lock_fd = job->lock_fd,
+        .who = runner->who,
         .inherited = job->inherited,
     };
     if (status == 0 && leash_start(&runner->leash, &config, &err) != 0)

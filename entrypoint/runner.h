@@ -26,8 +26,10 @@ struct runner_job {
 /* Called from the loop when the last process of the command is gone. */
 typedef void runner_ended(void *user, int status);
 
-/* Makes a runner that runs nothing yet. `mask` is kept by reference. NULL if memory is out. */
-struct runner *runner_new(uv_loop_t *loop, const struct mask *mask, runner_ended *ended, void *user);
+/* Makes a runner that runs nothing yet; what it will run, it runs as `who`. `mask` and `who` are kept by reference.
+ * NULL if memory is out. */
+struct runner *runner_new(uv_loop_t *loop, const struct mask *mask, const struct user *who, runner_ended *ended,
+                          void *user);
 
 /* Runs the job, which is read during the call only; what it prints is passed on and kept. If it cannot be started,
  * `ended` tells 126 or 127 from the loop, as a shell would. Nothing may be running. */

@@ -8,6 +8,7 @@
 #ifndef LOCKSTEP_BACKEND_H
 #define LOCKSTEP_BACKEND_H
 
+#include "ca_bundle.h"
 #include "err.h"
 #include "event.h"
 #include "record.h"
@@ -48,6 +49,7 @@ struct backend_config {
     const struct holder *holder; /* complete from the first lock() on */
     struct times times;
     int64_t connect_timeout; /* ms */
+    struct ca_variables ca;  /* for TLS where the URL names no CA */
     struct backend_handlers handlers;
     void *user;
 };

@@ -1,5 +1,7 @@
 #include "pg_error.h"
 
+#include "ca_bundle.h"
+
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -71,6 +73,29 @@ static const char *find_sqlstate(const char *message)
     return NULL;
 }
 
+/* What libpq says of certificates knows neither images nor the bundle that we gave it. Returns 0 if it says nothing. */
+static int explain_certificate(const struct url *url, const char *shown, const char *message, struct err *err)
+{
+    const char *mode = url_or_default(url, "sslmode"), *root = url_or_default(url, "sslrootcert");
+    bool is_system = root && strcmp(root, "system") == 0, fails = strstr(message, "certificate verify failed");
+    if (fails && !is_system)
+        return err_set(err, ERR_REFUSED,
+                       "%s: the server's certificate cannot be verified with %s: another CA has signed it, or it has "
+                       "expired; a CA is named with sslrootcert=FILE in the URL or with SSL_CERT_FILE",
+                       shown, root && *root ? root : "~/.postgresql/root.crt");
+    if (!fails && (!strstr(message, "root certificate file") || (root && *root && !is_system)))
+        return 0;
+    if (mode && strcmp(mode, "verify-ca") == 0)
+        return err_set(err, ERR_REFUSED,
+                       "%s: sslmode=verify-ca needs the server's CA: name it with sslrootcert=FILE in the URL; or "
+                       "sslmode=verify-full verifies with the CA certificates of the image",
+                       shown);
+    return err_set(err, ERR_REFUSED,
+                   "%s: sslmode=%s cannot verify the server, as " CA_BUNDLE_MISSING
+                   " or with sslrootcert=FILE in the URL",
+                   shown, mode ? mode : "");
+}
+
 void pg_error_of_connection(PGconn *conn, const struct url *url, struct err *err, char sqlstate[6])
 {
     char shown[300];
@@ -90,6 +115,8 @@ void pg_error_of_connection(PGconn *conn, const struct url *url, struct err *err
                 shown);
         return;
     }
+    if (!state && explain_certificate(url, shown, message, err) != 0)
+        return;
     size_t length = strcspn(message, "\n"); /* what follows are LOCATION and the like */
     if (!state)
         length = strlen(message);

@@ -355,7 +355,7 @@ struct backend *redis_open(const struct backend_config *config, struct err *err)
     }
     r->base = (struct backend){.ops = &ops, .config = *config};
     if (redis_url_parse(&r->url, config->url, "the lock URL", err) != 0 ||
-        (r->url.tls && !(r->tls = redis_tls_new(&r->url, err)))) {
+        (r->url.tls && !(r->tls = redis_tls_new(&r->url, &config->ca, err)))) {
         redis_close(&r->base);
         return NULL;
     }

@@ -8,6 +8,7 @@
 
 struct redis_tls {
     SSL_CTX *context;
+    bool has_authorities; /* those of the URL or of the image */
 };
 
 /* The first error in OpenSSL's queue is the cause of the others. */
@@ -43,19 +44,33 @@ static int load_key(SSL_CTX *context, const char *key, struct err *err)
                    asked ? "it has a passphrase" : openssl_reason());
 }
 
-static int load(SSL_CTX *context, const struct redis_url *url, struct err *err)
+static int load_authorities(struct redis_tls *tls, const char *cacert, const struct ca_variables *variables,
+                            struct err *err)
 {
-    if (url->cacert ? SSL_CTX_load_verify_locations(context, url->cacert, NULL) != 1
-                    : SSL_CTX_set_default_verify_paths(context) != 1)
-        return err_set(err, ERR_USAGE, "cacert=%s of the Redis URL: %s; it should be a file of PEM certificates",
-                       url->cacert ? url->cacert : "", openssl_reason());
+    struct ca_bundle bundle = {.file = cacert};
+    if (!cacert && ca_bundle_find(&bundle, variables, err) != 0)
+        return -1;
+    tls->has_authorities = bundle.file;
+    if ((!bundle.file || SSL_CTX_load_verify_locations(tls->context, bundle.file, NULL) == 1) &&
+        (!bundle.directory || SSL_CTX_load_verify_locations(tls->context, NULL, bundle.directory) == 1))
+        return 0;
+    return err_set(err, ERR_USAGE, "%s%s%s: %s; it should be a file of PEM certificates", cacert ? "cacert=" : "",
+                   bundle.file ? bundle.file : bundle.directory, cacert ? " of the Redis URL" : "", openssl_reason());
+}
+
+static int load(struct redis_tls *tls, const struct redis_url *url, const struct ca_variables *variables,
+                struct err *err)
+{
+    SSL_CTX *context = tls->context;
+    if ((url->cacert || !url->insecure) && load_authorities(tls, url->cacert, variables, err) != 0)
+        return -1;
     if (url->cert && SSL_CTX_use_certificate_chain_file(context, url->cert) != 1)
         return err_set(err, ERR_USAGE, "cert=%s of the Redis URL: %s; it should be a PEM certificate", url->cert,
                        openssl_reason());
     return url->key ? load_key(context, url->key, err) : 0;
 }
 
-struct redis_tls *redis_tls_new(const struct redis_url *url, struct err *err)
+struct redis_tls *redis_tls_new(const struct redis_url *url, const struct ca_variables *variables, struct err *err)
 {
     struct redis_tls *tls = calloc(1, sizeof *tls);
     if (tls)
@@ -68,7 +83,8 @@ struct redis_tls *redis_tls_new(const struct redis_url *url, struct err *err)
     SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
     SSL_CTX_set_verify(tls->context, url->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     ERR_clear_error();
-    if (load(tls->context, url, err) != 0) {
+    SSL_CTX_set_app_data(tls->context, tls);
+    if (load(tls, url, variables, err) != 0) {
         redis_tls_free(tls);
         return NULL;
     }
@@ -120,6 +136,22 @@ static int explain_failure(const SSL *session, const char *where, struct err *er
                    words ? words : "no reason given");
 }
 
+/* Nobody vouches for the certificate. */
+static int explain_distrust(const SSL *session, const char *where, const char *why, struct err *err)
+{
+    const struct redis_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(session));
+    if (!tls->has_authorities)
+        return err_set(
+            err, ERR_REFUSED,
+            "the certificate of %s cannot be verified, as this image has no CA certificates: " CA_BUNDLE_REMEDY
+            " or with cacert=FILE in the URL",
+            where);
+    return err_set(err, ERR_REFUSED,
+                   "the certificate of %s cannot be verified: %s; name its CA by cacert=FILE in the URL or by "
+                   "SSL_CERT_FILE",
+                   where, why);
+}
+
 int redis_tls_explain(const SSL *session, const char *where, struct err *err)
 {
     bool verifies = SSL_get_verify_mode(session) != SSL_VERIFY_NONE;
@@ -137,10 +169,7 @@ int redis_tls_explain(const SSL *session, const char *where, struct err *err)
     case X509_V_ERR_CERT_NOT_YET_VALID:
         return err_set(err, ERR_REFUSED, "the certificate of %s is not valid now: %s", where, why);
     default:
-        return err_set(err, ERR_REFUSED,
-                       "the certificate of %s cannot be verified: %s; name its CA by cacert=FILE in the URL or by "
-                       "SSL_CERT_FILE",
-                       where, why);
+        return explain_distrust(session, where, why, err);
     }
 }
 

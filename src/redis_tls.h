@@ -2,6 +2,7 @@
 #ifndef LOCKSTEP_REDIS_TLS_H
 #define LOCKSTEP_REDIS_TLS_H
 
+#include "ca_bundle.h"
 #include "err.h"
 #include "redis_url.h"
 
@@ -9,9 +10,9 @@
 
 struct redis_tls;
 
-/* Reads the certificates that `url` names, or the system's (SSL_CERT_FILE is respected). NULL with ERR_USAGE if a file
- * of the URL is wrong. `url` must live as long. */
-struct redis_tls *redis_tls_new(const struct redis_url *url, struct err *err);
+/* Reads the certificates that `url` names, or the image's. NULL with ERR_USAGE if a file of the URL or of `variables`
+ * is wrong. `url` must live as long. */
+struct redis_tls *redis_tls_new(const struct redis_url *url, const struct ca_variables *variables, struct err *err);
 
 /* A session for a connection to `host`, a name or an address, which its certificate must carry unless the URL says
  * insecure. The caller frees it or hands it to hiredis. NULL if memory is out. */

@@ -160,20 +160,27 @@ int url_check_parameter(const struct url_reader *reader, const struct url_parame
                    known_ones);
 }
 
-static int add(struct parser *p, const char *keyword, const char *value)
+/* The last one counts, as in libpq. Returns false if there is no room. */
+static bool set(struct url *url, const char *keyword, const char *value)
 {
-    struct url *url = p->url;
     for (int i = 0; i < url->count; i++) {
         if (strcmp(url->keywords[i], keyword) == 0) {
-            url->values[i] = value; /* the last one counts, as in libpq */
-            return 0;
+            url->values[i] = value;
+            return true;
         }
     }
     if (url->count == URL_OPTIONS_MAX)
-        return err_set(p->reader.err, ERR_USAGE, "%s has too many parameters", p->reader.what);
+        return false;
     url->keywords[url->count] = keyword;
     url->values[url->count++] = value;
-    return 0;
+    return true;
+}
+
+static int add(struct parser *p, const char *keyword, const char *value)
+{
+    return set(p->url, keyword, value)
+               ? 0
+               : err_set(p->reader.err, ERR_USAGE, "%s has too many parameters", p->reader.what);
 }
 
 static int add_list(struct parser *p, const char *keyword, const char *list)
@@ -280,6 +287,11 @@ const char *url_or_default(const struct url *url, const char *keyword)
     const char *value = url_get(url, keyword);
     const PQconninfoOption *option = value ? NULL : known_option(keyword);
     return value ? value : option ? option->val : NULL;
+}
+
+void url_set(struct url *url, const char *keyword, const char *value)
+{
+    set(url, keyword, value);
 }
 
 void url_show(const struct url *url, char *shown, size_t capacity)

@@ -87,6 +87,9 @@ const char *url_get(const struct url *url, const char *keyword);
 /* The same, or where `url` has none the default that libpq takes from the environment. */
 const char *url_or_default(const struct url *url, const char *keyword);
 
+/* Sets `keyword` to `value`; both must live as long as `url`. Nothing happens if there are URL_OPTIONS_MAX others. */
+void url_set(struct url *url, const char *keyword, const char *value);
+
 /* Writes postgres://user@host:port/database, without the password and the parameters, to `shown`. */
 void url_show(const struct url *url, char *shown, size_t capacity);
 

@@ -131,10 +131,30 @@ static void app_gets_its_own(void **state)
     (void)state;
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
         struct options options = options_of_row(i);
-        char **app = environment_of_app(&options, rows[i].got);
+        char **app = environment_of_app(&options, rows[i].got, NULL);
         check_entries(rows[i].row, app, rows[i].app);
         environment_free(app);
     }
+}
+
+static void home_of_the_user(void **state)
+{
+    static char *const got[] = {"HOME=/root", "A=1", "HOMES=2", "HOME=again", NULL};
+    static const char *const with[] = {"A=1", "HOMES=2", "HOME=/home/app", NULL};
+    static const char *const without[] = {"A=1", "HOMES=2", NULL};
+    (void)state;
+    struct options options = some_options();
+    char **app = environment_of_app(&options, got, "/home/app");
+    check_entries("app", app, with);
+    environment_free(app);
+    char **command = environment_of_command(&options, got, "/home/app", "v1", 7, 1, RUN_NONE);
+    for (size_t i = 0; with[i]; i++)
+        CHECK_TEXT("command", command[i], with[i]);
+    environment_free(command);
+    options.unset = (struct option_list){.items = {"HOME"}, .count = 1};
+    app = environment_of_app(&options, got, "/home/app");
+    check_entries("--unset", app, without);
+    environment_free(app);
 }
 
 static const char *value_of(char *const entries[], const char *name, int *count)
@@ -155,7 +175,7 @@ static void command_gets_the_same_and_more(void **state)
     (void)state;
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
         struct options options = options_of_row(i);
-        char **entries = environment_of_command(&options, rows[i].got, "v1", 7, 2, RUN_FAILED);
+        char **entries = environment_of_command(&options, rows[i].got, NULL, "v1", 7, 2, RUN_FAILED);
         size_t n = 0;
         for (; rows[i].command[n]; n++)
             CHECK_TEXT(rows[i].row, entries[n], rows[i].command[n]);
@@ -182,7 +202,7 @@ static void command_gets_the_run(void **state)
     (void)state;
     struct options options = some_options();
     for (size_t from = 0; from <= 4; from += 4) {
-        char **entries = environment_of_command(&options, got + 4 - from, "v1", UINT64_MAX, 3, RUN_INTERRUPTED);
+        char **entries = environment_of_command(&options, got + 4 - from, NULL, "v1", UINT64_MAX, 3, RUN_INTERRUPTED);
         for (size_t i = 0; i < UNIT_COUNT(expected); i++) {
             int count;
             CHECK_TEXT(expected[i].name, value_of(entries, expected[i].name, &count), expected[i].value);
@@ -198,7 +218,7 @@ static void users_own_application_name_is_kept(void **state)
     int count;
     (void)state;
     struct options options = some_options();
-    char **entries = environment_of_command(&options, got, "v1", 7, 1, RUN_NONE);
+    char **entries = environment_of_command(&options, got, NULL, "v1", 7, 1, RUN_NONE);
     assert_string_equal(value_of(entries, "PGAPPNAME", &count), "mine");
     assert_int_equal(count, 1);
     assert_string_equal(value_of(entries, "LOCKSTEP_PREVIOUS", &count), "none");
@@ -225,7 +245,7 @@ int unit_environment(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(app_gets_its_own),           cmocka_unit_test(command_gets_the_same_and_more),
         cmocka_unit_test(command_gets_the_run),       cmocka_unit_test(users_own_application_name_is_kept),
-        cmocka_unit_test(listen_pid_follows_the_app),
+        cmocka_unit_test(listen_pid_follows_the_app), cmocka_unit_test(home_of_the_user),
     };
     return UNIT_RUN("environment", tests);
 }

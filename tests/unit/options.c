@@ -67,6 +67,8 @@ static void defaults_are_those_of_the_contract(void **state)
     assert_int_equal(o.log_json, 0);
     assert_int_equal(o.log_level, LOG_LEVEL_INFO);
     assert_int_equal(o.allow_eviction, 0);
+    assert_null(o.user);
+    assert_null(o.migrate_user);
     assert_null(o.database);
     assert_null(o.command);
 }

@@ -37,6 +37,7 @@ int unit_target(void);
 int unit_times(void);
 int unit_url(void);
 int unit_url_secret(void);
+int unit_user(void);
 
 /* Runs one group and adds it to the closing line; returns how many of its tests failed. */
 int unit_run(const char *group, const struct CMUnitTest tests[], size_t count);
