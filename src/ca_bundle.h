@@ -8,8 +8,7 @@
 /* For an error, which goes on with how the URL names a CA. */
 #define CA_BUNDLE_MISSING                                                                                              \
     "this image has no CA certificates: install the package ca-certificates, or COPY its bundle to "                   \
-    "/etc/ssl/certs/ca-certificates.crt, or name one with "                                                            \
-    "SSL_CERT_FILE"
+    "/etc/ssl/certs/ca-certificates.crt, or name one with SSL_CERT_FILE"
 
 /* What the environment says of it: SSL_CERT_FILE, SSL_CERT_DIR, HOME. NULL or "" = not set. The strings must live as
  * long as what is found. */

@@ -143,9 +143,7 @@ static int explain_distrust(const SSL *session, const char *where, const char *w
     if (!tls->has_authorities)
         return err_set(
             err, ERR_REFUSED,
-            "the certificate of %s cannot be verified, as this image has no CA certificates: " CA_BUNDLE_REMEDY
-            " or with cacert=FILE in the URL",
-            where);
+            "the certificate of %s cannot be verified, as " CA_BUNDLE_MISSING " or with cacert=FILE in the URL", where);
     return err_set(err, ERR_REFUSED,
                    "the certificate of %s cannot be verified: %s; name its CA by cacert=FILE in the URL or by "
                    "SSL_CERT_FILE",
