@@ -311,10 +311,10 @@ def test_nobody_is_left_when_its_keepers_are_killed(victim, gate, spawn, etc, do
         os.kill(replica.pid, signal.SIGSTOP)
     if victim != "lockstep":
         os.kill(leash, signal.SIGKILL)
-        wait_dead(command, 2)
+        wait_dead(command)
     if victim != "leash":
         os.kill(replica.pid, signal.SIGKILL)
-    wait_dead(command, 10)
+    wait_dead(command)
     replica.wait(30)
     eventually(lambda: not marked(replica.mark), "nothing is left")
     assert not replica.out
