@@ -45,6 +45,19 @@ install() {
 	apt install --no-install-recommends $missing
 }
 
+# A package of another architecture ("musl-dev:arm64") needs that apt knows it.
+for p in $missing; do
+	case $p in
+	*:*)
+		known=" $(dpkg --print-architecture) $(dpkg --print-foreign-architectures | tr '\n' ' ')"
+		case $known in
+		*" ${p##*:} "*) ;;
+		*) $as_root dpkg --add-architecture "${p##*:}" ;;
+		esac
+		;;
+	esac
+done
+
 # Lists are fetched only when they are missing or name files that the mirror
 # no longer has: a fresh machine knows no package, an old one gets a 404.
 # shellcheck disable=SC2086
