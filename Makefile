@@ -53,6 +53,11 @@ build/release/%.o: %.c build/release/dependencies
 	$(STATIC_CC) $(CPPFLAGS) $(CFLAGS) -O2 -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	    -ffile-prefix-map=$(CURDIR)=. $(call with_headers,release) -c -o $@ $<
 
+# What runs before the C library does: without the stack protector, which needs its TLS, and without calls into it.
+build/release/entrypoint/resident.o: CFLAGS += -ffreestanding -fno-stack-protector -fno-tree-loop-distribute-patterns
+comma := ,
+early_entry = $(if $(filter x86_64-% aarch64-%,$(shell $(STATIC_CC) -dumpmachine)),-Wl$(comma)-e$(comma)lockstep_start)
+
 link_static = $(STATIC_CC) -static -nostartfiles -s \
 	    -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now,-z,noexecstack,--gc-sections,--build-id=none \
 	    $(musl_directory)/rcrt1.o $(musl_directory)/crti.o $(call gcc_file,crtbeginS.o) \
@@ -60,7 +65,7 @@ link_static = $(STATIC_CC) -static -nostartfiles -s \
 	    $(call gcc_file,crtendS.o) $(musl_directory)/crtn.o -o $@
 
 build/lockstep: $(RELEASE_OBJECTS)
-	$(link_static)
+	$(link_static) $(early_entry)
 
 # ---- the sanitizer build ----------------------------------------------------------------------------------------------
 # The system's libraries, but hiredis at the version that the release has, and under the sanitizers as well.
@@ -93,7 +98,7 @@ SIM_SOURCES := $(wildcard tests/sim/*.c) $(wildcard src/gate*.c) src/times.c src
 
 test-needs: debug-needs
 	@docker/need.sh libcmocka-dev python3-pytest python3-pytest-xdist python3-psycopg2 postgresql pgbouncer redis-server \
-	    redis-sentinel redis-tools python3-redis openssl iproute2 nftables strace util-linux procps debootstrap gosu
+	    redis-sentinel redis-tools python3-redis openssl iproute2 nftables strace util-linux procps debootstrap gosu tini
 
 test: build/lockstep build/debug/lockstep build/unit build/sim test-needs
 	@$(PYTHON) tests/run.py

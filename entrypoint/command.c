@@ -4,6 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const spelled[COMMANDS] = {
+    [COMMAND_APPLIED_IF] = "--applied-if (LOCKSTEP_APPLIED_IF)",
+    [COMMAND_BEFORE] = "--before (LOCKSTEP_BEFORE)",
+    [COMMAND_MIGRATE] = "--migrate (LOCKSTEP_MIGRATE)",
+    [COMMAND_AFTER] = "--after (LOCKSTEP_AFTER)",
+};
+
+const char *const command_names[COMMANDS] = {
+    [COMMAND_APPLIED_IF] = "applied-if",
+    [COMMAND_BEFORE] = "before",
+    [COMMAND_MIGRATE] = "migrate",
+    [COMMAND_AFTER] = "after",
+};
+
 static int copy_words(struct command *command, const cJSON *array, const char *what, struct err *err)
 {
     int count = 0;
@@ -22,12 +36,13 @@ static int copy_words(struct command *command, const cJSON *array, const char *w
     return 0;
 }
 
-int command_parse(struct command *command, const char *text, const char *what, struct err *err)
+int command_parse(struct command *command, enum command_kind kind, const char *text, struct err *err)
 {
+    const char *what = spelled[kind];
     *command = (struct command){.argv = {NULL}};
     text += strspn(text, " \t\r\n");
     if (!*text)
-        return err_set(err, ERR_USAGE, "%s is blank; right would be the command that migrates", what);
+        return err_set(err, ERR_USAGE, "%s is blank; right would be a command", what);
     if (*text != '[') {
         command->argv[0] = strdup("/bin/sh");
         command->argv[1] = strdup("-c");

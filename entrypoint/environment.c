@@ -119,6 +119,19 @@ static size_t add_known(const struct options *options, const char *home, bool fo
     return add(options, for_app, "HOME", home, entries, count);
 }
 
+void environment_follow_listen_pid(char **entries, pid_t from, pid_t to)
+{
+    char ours[32], theirs[16];
+    snprintf(ours, sizeof ours, "LISTEN_PID=%d", (int)from);
+    snprintf(theirs, sizeof theirs, "%d", (int)to);
+    for (; *entries; entries++) {
+        if (strcmp(*entries, ours) == 0) {
+            free(*entries);
+            *entries = entry_of("LISTEN_PID", theirs);
+        }
+    }
+}
+
 void environment_free(char **entries)
 {
     for (char **entry = entries; entry && *entry; entry++)
@@ -131,6 +144,14 @@ char **environment_of_app(const struct options *options, char *const environment
     size_t count;
     char **entries = copy_kept(options, environment, home, true, &count);
     add_known(options, home, true, entries, count);
+    return entries;
+}
+
+char **environment_of_check(const struct options *options, char *const environment[], const char *home)
+{
+    size_t count;
+    char **entries = copy_kept(options, environment, home, false, &count);
+    add_known(options, home, false, entries, count);
     return entries;
 }
 

@@ -131,16 +131,10 @@ static int64_t kill_at(const struct hold *hold)
     return min64(hold->lease_kill, hold->stop_kill);
 }
 
-/* A stopped process takes no signal but SIGKILL; whoever asks it to end must wake it. */
-static bool wakes(int signal)
-{
-    return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT;
-}
-
 static void ask_to_end(const struct hold *hold, int signal)
 {
     signal_group(hold, signal);
-    if (wakes(signal))
+    if (process_wakes(signal))
         signal_group(hold, SIGCONT);
 }
 
@@ -188,7 +182,7 @@ static void on_order(struct hold *hold, const struct leash_order *order)
         break;
     case LEASH_FORWARD:
         signal_group(hold, order->signal);
-        if (!hold->frozen && wakes(order->signal))
+        if (!hold->frozen && process_wakes(order->signal))
             signal_group(hold, SIGCONT);
         break;
     case LEASH_FREEZE:
@@ -269,28 +263,10 @@ static void hold_until_gone(struct hold *hold)
 
 /* ---- the process ------------------------------------------------------------------------------------------------- */
 
-/* Closes everything but standard descriptors and what is kept: a copy of the lock's socket would keep the lock. */
-static void close_others(const int *kept, int count)
-{
-    unsigned from = 3;
-    for (;;) {
-        unsigned next = UINT_MAX;
-        for (int i = 0; i < count; i++)
-            if (kept[i] >= (int)from && (unsigned)kept[i] < next)
-                next = (unsigned)kept[i];
-        if (next > from && syscall(SYS_close_range, from, next == UINT_MAX ? UINT_MAX : next - 1, 0) != 0)
-            for (unsigned fd = from; fd < next && fd < 65536; fd++) /* a kernel before 5.9 */
-                close((int)fd);
-        if (next == UINT_MAX)
-            return;
-        from = next + 1;
-    }
-}
-
 _Noreturn void leash_process(const struct leash_config *config, int control, int out, int errors)
 {
     const int kept[] = {control, out, errors, config->lock_fd};
-    close_others(kept, 4);
+    process_close_others(3, kept, 4); /* a copy of the lock's socket would keep the lock */
     sigset_t all, child;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL); /* ^C reaches the whole terminal; only lockstep decides what it means */

@@ -171,12 +171,18 @@ void log_progress(const struct log_field *fields, const char *format, ...)
     va_end(args);
 }
 
-void log_output(bool to_stderr, const char *line)
+void log_output(enum log_level level, const char *name, bool to_stderr, const char *line)
 {
     int fd = to_stderr ? STDERR_FILENO : STDOUT_FILENO;
+    char prefix[32];
+    if (level < LOG_LEVEL_INFO && level < lowest)
+        return;
+    snprintf(prefix, sizeof prefix, "%s | ", name);
     if (as_json)
-        write_json(fd, LOG_LEVEL_INFO, EVENT_OUTPUT,
-                   LOG_FIELDS(LOG_TEXT("stream", to_stderr ? "stderr" : "stdout"), LOG_TEXT("line", line)), NULL);
+        write_json(fd, level, EVENT_OUTPUT,
+                   LOG_FIELDS(LOG_TEXT("stream", to_stderr ? "stderr" : "stdout"), LOG_TEXT("command", name),
+                              LOG_TEXT("line", line)),
+                   NULL);
     else
-        write_text(fd, false, "migrate | ", line);
+        write_text(fd, false, prefix, line);
 }

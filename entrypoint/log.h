@@ -36,7 +36,8 @@ void log_say(enum log_level level, enum event event, const struct log_field *fie
 /* Like log_say at info; on a terminal it replaces its predecessor in place. */
 void log_progress(const struct log_field *fields, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Passes a line of the migration's on, to standard error or output, whatever the level. The line is masked already. */
-void log_output(bool to_stderr, const char *line);
+/* Passes a line of a command's output on, to standard error or output. `name` (command_names) stands before it. At info
+ * it is passed on whatever the lowest level is. The line is masked already. */
+void log_output(enum log_level level, const char *name, bool to_stderr, const char *line);
 
 #endif

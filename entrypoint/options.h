@@ -3,6 +3,7 @@
 #ifndef LOCKSTEP_OPTIONS_H
 #define LOCKSTEP_OPTIONS_H
 
+#include "command.h"
 #include "err.h"
 #include "log.h"
 
@@ -34,7 +35,7 @@ struct options {
     const char *lock_what; /* what the user called it: option, variable, "the default" */
     const char *database;  /* NULL = none */
     const char *database_what;
-    const char *migrate;
+    const char *commands[COMMANDS]; /* NULL = not given */
     const char *target;
     const char *schema;
     const char *user, *migrate_user; /* NULL = whoever lockstep runs as; NULL = user */
@@ -43,8 +44,8 @@ struct options {
     int64_t retries, max_attempts;
     int64_t on_failure; /* enum on_failure */
     int64_t log_json, log_level;
-    int64_t allow_eviction; /* 0 or 1 */
-    char **command;         /* the app's argv; NULL = none */
+    int64_t allow_eviction, init; /* 0 or 1 */
+    char **command;               /* the app's argv; NULL = none */
     /* What NAME_FILE of the app's own variables held, for the environment of app and command; NULL = it was not set. */
     char *app_urls_from_file[APP_URLS];
 };

@@ -28,12 +28,18 @@ const struct option options_table[] = {
      "local directory"},
     {"--database", "LOCKSTEP_DATABASE", "URL", OPTION_TEXT, AT(database), NULL, 0, 0, NULL, true,
      "the database that is migrated; default: DATABASE_URL"},
-    {"--migrate", "LOCKSTEP_MIGRATE", "CMD", OPTION_TEXT, AT(migrate), NULL, 0, 0, NULL, false,
+    {"--migrate", "LOCKSTEP_MIGRATE", "CMD", OPTION_TEXT, AT(commands[COMMAND_MIGRATE]), NULL, 0, 0, NULL, false,
      "the migration command; a JSON array is executed, anything else runs by /bin/sh -c"},
     {"--target", "LOCKSTEP_TARGET", "V", OPTION_TEXT, AT(target), NULL, 0, 0, NULL, false,
      "the version that this image needs"},
     {"--target-files", "LOCKSTEP_TARGET_FILES", "GLOB", OPTION_LIST, AT(target_files), NULL, 0, 0, NULL, false,
      "the version is a hash over these files (repeatable)"},
+    {"--applied-if", "LOCKSTEP_APPLIED_IF", "CMD", OPTION_TEXT, AT(commands[COMMAND_APPLIED_IF]), NULL, 0, 0, NULL,
+     false, "instead of a version: the app's own check, exit 0 = nothing is pending"},
+    {"--before", "LOCKSTEP_BEFORE", "CMD", OPTION_TEXT, AT(commands[COMMAND_BEFORE]), NULL, 0, 0, NULL, false,
+     "run by the winner under the lock before it migrates (a backup); if it fails, nothing is migrated"},
+    {"--after", "LOCKSTEP_AFTER", "CMD", OPTION_TEXT, AT(commands[COMMAND_AFTER]), NULL, 0, 0, NULL, false,
+     "run by the winner under the lock once it has migrated (a cache warm-up); if it fails, the version is applied"},
     {"--wait-timeout", "LOCKSTEP_WAIT_TIMEOUT", "D", OPTION_DURATION, AT(wait_timeout), "1h", 0, 0, NULL, false,
      "whole time at the gate, 0 = for ever"},
     {"--connect-timeout", "LOCKSTEP_CONNECT_TIMEOUT", "D", OPTION_DURATION, AT(connect_timeout), "60s", 1, 0, NULL,
@@ -52,6 +58,8 @@ const struct option options_table[] = {
      "recorded failures of one target after which nobody tries again, 0 = no limit"},
     {"--on-failure", "LOCKSTEP_ON_FAILURE", "exit|start", OPTION_CHOICE, AT(on_failure), "exit", 0, 0, failure_choices,
      false, "start = exec the app although the migration failed"},
+    {"--init", "LOCKSTEP_INIT", "", OPTION_SWITCH, AT(init), "off", 0, 0, NULL, false,
+     "stay as PID 1 after the gate: forward signals, reap"},
     {"--user", "LOCKSTEP_USER", "USER[:GROUP]", OPTION_TEXT, AT(user), NULL, 0, 0, NULL, false,
      "who the app and the migration command run as, by name or number; lockstep itself runs as it was started"},
     {"--migrate-user", "LOCKSTEP_MIGRATE_USER", "USER[:GROUP]", OPTION_TEXT, AT(migrate_user), NULL, 0, 0, NULL, false,
@@ -110,14 +118,22 @@ static int check_name(const char *name, struct err *err)
 
 static int check_target(const struct options *options, struct err *err)
 {
-    if (options->target && options->target_files.count)
+    const char *said[3];
+    int count = 0;
+    if (options->target)
+        said[count++] = "--target (LOCKSTEP_TARGET)";
+    if (options->target_files.count)
+        said[count++] = "--target-files (LOCKSTEP_TARGET_FILES)";
+    if (options->commands[COMMAND_APPLIED_IF])
+        said[count++] = "--applied-if (LOCKSTEP_APPLIED_IF)";
+    if (count > 1)
+        return err_set(err, ERR_USAGE, "%s and %s both say what the image needs; right would be one of them", said[0],
+                       said[1]);
+    if (count == 0)
         return err_set(err, ERR_USAGE,
-                       "--target (LOCKSTEP_TARGET) and --target-files (LOCKSTEP_TARGET_FILES) both say what "
-                       "the image needs; right would be one of them");
-    if (!options->target && !options->target_files.count)
-        return err_set(err, ERR_USAGE,
-                       "nothing says what version the image needs; add --target VERSION (LOCKSTEP_TARGET) or "
-                       "--target-files GLOB (LOCKSTEP_TARGET_FILES), such as --target-files 'migrations/*.sql'");
+                       "nothing says what version the image needs; add --target VERSION (LOCKSTEP_TARGET), "
+                       "--target-files GLOB (LOCKSTEP_TARGET_FILES), such as --target-files 'migrations/*.sql', or "
+                       "--applied-if CMD (LOCKSTEP_APPLIED_IF)");
     if (options->target && strlen(options->target) >= TARGET_CAPACITY)
         return err_set(err, ERR_USAGE, "--target (LOCKSTEP_TARGET) is longer than %d bytes", TARGET_CAPACITY - 1);
     return 0;
@@ -221,7 +237,7 @@ static int check_verb(const struct options *options, struct err *err)
                        "%s: %s takes no COMMAND; the migration's goes into --migrate "
                        "(LOCKSTEP_MIGRATE)",
                        options_quoted(options->command[0]), options->verb == VERB_CHECK ? "check" : "migrate");
-    if (migrates && !options->migrate)
+    if (migrates && !options->commands[COMMAND_MIGRATE])
         return err_set(err, ERR_USAGE,
                        "--migrate (LOCKSTEP_MIGRATE) is missing; right would be --migrate 'npm run migrate', "
                        "or the verb wait for a container that never migrates");

@@ -38,7 +38,7 @@ static void perform_all(struct passage *p, const struct gate_actions *actions)
         set_timer(p);
 }
 
-static void step(struct passage *p, const struct gate_event *event)
+void passage_step(struct passage *p, const struct gate_event *event)
 {
     struct gate_actions actions;
     if (p->done)
@@ -84,19 +84,22 @@ static void on_reply(void *user, enum op op, enum op_result result, const struct
     }
     if (look)
         remember_look(p, look);
-    step(p, &(struct gate_event){.kind = GATE_REPLY, .op = op, .result = result, .look = look});
+    if (look)
+        passage_answer_look(p, look);
+    else
+        passage_step(p, &(struct gate_event){.kind = GATE_REPLY, .op = op, .result = result});
 }
 
 static void on_disconnected(void *user, const struct err *err)
 {
     struct passage *p = user;
     snprintf(p->problem, sizeof p->problem, "%s", err->text);
-    step(p, &(struct gate_event){.kind = GATE_DISCONNECTED});
+    passage_step(p, &(struct gate_event){.kind = GATE_DISCONNECTED});
 }
 
 static void on_woken(void *user)
 {
-    step(user, &(struct gate_event){.kind = GATE_WOKEN});
+    passage_step(user, &(struct gate_event){.kind = GATE_WOKEN});
 }
 
 static void on_connected(void *user, bool pooled)
@@ -112,13 +115,6 @@ static void on_warned(void *user, enum event event, const char *text)
     log_say(LOG_LEVEL_WARNING, event, LOG_NO_FIELDS, "%s", text);
 }
 
-static void on_command_ended(void *user, int status)
-{
-    struct passage *p = user;
-    uv_timer_stop(&p->pulse);
-    step(p, &(struct gate_event){.kind = GATE_COMMAND_ENDED, .status = status});
-}
-
 static void on_timer(uv_poll_t *watch, int status, int events)
 {
     struct passage *p = watch->data;
@@ -126,14 +122,16 @@ static void on_timer(uv_poll_t *watch, int status, int events)
     (void)status;
     (void)events;
     (void)!read(p->timer, &expirations, sizeof expirations);
-    step(p, &(struct gate_event){.kind = GATE_TICK});
+    passage_step(p, &(struct gate_event){.kind = GATE_TICK});
 }
 
 static void reap(struct passage *p)
 {
     pid_t pid;
-    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
         runner_child_gone(p->runner, pid);
+        runner_child_gone(p->applied_if.runner, pid);
+    }
 }
 
 static void on_signal(uv_poll_t *watch, int status, int events)
@@ -151,7 +149,7 @@ static void on_signal(uv_poll_t *watch, int status, int events)
         bool alive = gate_command_alive(&p->gate);
         log_say(alive ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, EVENT_SIGNAL, LOG_FIELDS(LOG_NUMBER("signal", signal)),
                 "got signal %d%s", signal, alive ? ", passing it on to the migration" : "");
-        step(p, &(struct gate_event){.kind = GATE_SIGNALLED, .signal = signal});
+        passage_step(p, &(struct gate_event){.kind = GATE_SIGNALLED, .signal = signal});
     }
 }
 
@@ -174,7 +172,7 @@ static void on_pulse(uv_timer_t *timer)
     p->pulse_boot = boot;
     p->pulse_wall = wall;
     if (gap > GAP_MS || drift > STEP_MS || drift < -STEP_MS)
-        step(p, &(struct gate_event){.kind = GATE_CLOCK_JUMPED});
+        passage_step(p, &(struct gate_event){.kind = GATE_CLOCK_JUMPED});
     runner_watch(p->runner, boot);
     if (gate_command_alive(&p->gate))
         tell_progress(p, boot);
@@ -207,7 +205,7 @@ static struct gate_config gate_config_of(const struct passage *p)
 static void show_command(struct passage *p)
 {
     char text[sizeof p->command_text] = "", masked[sizeof p->command_text];
-    const char *raw = p->config->options->migrate;
+    const char *raw = p->config->options->commands[COMMAND_MIGRATE];
     snprintf(text, sizeof text, "%s", raw ? raw : "");
     mask_text(p->config->mask, text, masked, sizeof masked);
     utf8_clean(masked, p->command_text, sizeof p->command_text); /* Postgres refuses half a character */
@@ -238,8 +236,9 @@ static int open_backend(struct passage *p, struct err *err)
         .user = p,
     };
     p->backend = backend_open(&config, err);
-    p->runner = runner_new(&p->loop, p->config->mask, p->config->who, on_command_ended, p);
-    return p->backend && p->runner ? 0 : -1;
+    p->runner = runner_new(&p->loop, p->config->mask, p->config->who, passage_step_ended, p);
+    p->applied_if.runner = runner_new(&p->loop, p->config->mask, p->config->who, passage_app_answered, p);
+    return p->backend && p->runner && p->applied_if.runner ? 0 : -1;
 }
 
 static int watch(struct passage *p, uv_poll_t *poll, int fd, uv_poll_cb callback, struct err *err)
@@ -272,6 +271,7 @@ static void take_down(struct passage *p)
     if (p->backend)
         p->backend->ops->close(p->backend);
     runner_free(p->runner);
+    runner_free(p->applied_if.runner);
     free(p->words.failed_tail);
     while (waitpid(-1, NULL, WNOHANG) > 0) /* the app must not find zombies that it never made */
         ;

@@ -14,10 +14,10 @@ struct passage_config {
     const struct inherited *inherited;
     const struct mask *mask;
     const char *target;
-    const char *place;             /* the lock for people */
-    const struct command *command; /* the migration's; unused by verbs that never migrate */
-    const struct user *who;        /* commands run as */
-    char *const *environment;      /* what lockstep got */
+    const char *place;              /* the lock for people */
+    const struct command *commands; /* by command_kind; those of a run are unused by verbs that never migrate */
+    const struct user *who;         /* the commands run as */
+    char *const *environment;       /* what lockstep got */
 };
 
 /* Returns 0 when the version is there, otherwise, all being said, the exit status. `start_despite` is set if

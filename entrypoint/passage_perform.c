@@ -1,7 +1,6 @@
 #include "passage_internal.h"
 
 #include "clock.h"
-#include "environment.h"
 #include "identity.h"
 
 #include <string.h>
@@ -26,7 +25,9 @@ static void ask(struct passage *p, const struct gate_action *action)
     struct backend *b = p->backend;
     switch (action->op) {
     case OP_LOOK:
-        b->ops->look(b, &action->look);
+        p->applied_if.ask = action->look;
+        p->applied_if.ask.whole = passage_has(p, COMMAND_APPLIED_IF);
+        b->ops->look(b, &p->applied_if.ask);
         break;
     case OP_LOCK:
         identity_find_container(&p->me);
@@ -55,31 +56,6 @@ static void ask(struct passage *p, const struct gate_action *action)
     }
 }
 
-static void start_command(struct passage *p, const struct gate_action *action)
-{
-    const struct passage_config *c = p->config;
-    char **environment = environment_of_command(c->options, c->environment, user_home(c->who), c->target, action->token,
-                                                action->attempt, action->state);
-    p->words.migrating_since = clock_boot_ms();
-    p->pulse_boot = clock_boot_ms();
-    p->pulse_wall = clock_wall_ms();
-    uv_timer_again(&p->pulse);
-    runner_start(p->runner, c->command->argv, environment, action->deadline, action->kill_at,
-                 p->backend->ops->lock_fd(p->backend), c->inherited, p->gate.tries > 1);
-    environment_free(environment);
-}
-
-static void order(struct passage *p, enum leash_order_kind kind, const struct gate_action *action)
-{
-    struct leash_order order = {
-        .kind = kind,
-        .signal = action->signal,
-        .term_at = action->deadline,
-        .kill_at = kind == LEASH_STOP ? action->deadline : action->kill_at,
-    };
-    runner_order(p->runner, &order);
-}
-
 static void say_silence(struct passage *p)
 {
     struct err err;
@@ -96,28 +72,30 @@ void passage_perform(struct passage *p, const struct gate_action *action)
         ask(p, action);
         break;
     case GATE_RESET:
+        passage_forget_app(p);
         p->backend->ops->reset(p->backend);
         break;
     case GATE_RESET_CLERK:
+        passage_forget_app(p);
         p->backend->ops->reset_clerk(p->backend);
         break;
     case GATE_START:
-        start_command(p, action);
+        passage_start_run(p, action);
         break;
     case GATE_EXTEND:
-        order(p, LEASH_EXTEND, action);
+        passage_order(p, LEASH_EXTEND, action);
         break;
     case GATE_STOP:
-        order(p, LEASH_STOP, action);
+        passage_order(p, LEASH_STOP, action);
         break;
     case GATE_FORWARD:
-        order(p, LEASH_FORWARD, action);
+        passage_order(p, LEASH_FORWARD, action);
         break;
     case GATE_FREEZE:
-        order(p, LEASH_FREEZE, action);
+        passage_order(p, LEASH_FREEZE, action);
         break;
     case GATE_THAW:
-        order(p, LEASH_THAW, action);
+        passage_order(p, LEASH_THAW, action);
         break;
     case GATE_SAY:
         p->words.now = clock_boot_ms();

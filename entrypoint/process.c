@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,22 @@ void process_restore(const struct inherited *inherited, bool late)
             sigaction(handled[i], &action, NULL);
     }
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &inherited->mask, NULL, sizeof inherited->mask);
+}
+
+void process_close_others(unsigned from, const int kept[], int count)
+{
+    for (;;) {
+        unsigned next = UINT_MAX;
+        for (int i = 0; i < count; i++)
+            if (kept[i] >= (int)from && (unsigned)kept[i] < next)
+                next = (unsigned)kept[i];
+        if (next > from && syscall(SYS_close_range, from, next == UINT_MAX ? UINT_MAX : next - 1, 0) != 0)
+            for (unsigned fd = from; fd < next && fd < 65536; fd++) /* a kernel before 5.9 */
+                close((int)fd);
+        if (next == UINT_MAX)
+            return;
+        from = next + 1;
+    }
 }
 
 /* The parent of `pid`, 0 if it cannot be found. The name in stat may contain anything: the last ) ends it. */

@@ -27,6 +27,16 @@ int process_signals(void);
  * with 128+n: PID 1 has no default dispositions. */
 void process_restore(const struct inherited *inherited, bool late);
 
+/* Closes every descriptor from `from` on but the `count` that are kept. */
+void process_close_others(unsigned from, const int kept[], int count);
+
+/* Whether who sends `signal` wants an end of the process, or an answer: a stopped one takes no signal but SIGKILL, so
+ * it must be woken. */
+static inline bool process_wakes(int signal)
+{
+    return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT;
+}
+
 /* Sends `signal` to every process below `ancestor`, however deep, and whatever its group or session; found in /proc,
  * without which nothing is sent. Returns how many there were. */
 int process_signal_below(pid_t ancestor, int signal);

@@ -23,6 +23,8 @@ struct stream {
     uv_poll_t *poll; /* NULL = not open */
     int fd;
     bool is_errors;
+    char bytes[LINE_BYTES_MAX / 2]; /* read, */
+    size_t begun, end;              /* ... and not yet taken from `begun` to `end` */
     char line[LINE_BYTES_MAX];
     size_t length;
 };
@@ -34,7 +36,8 @@ struct runner {
     runner_ended *ended;
     void *user;
     struct leash leash;
-    bool running, told_end;
+    enum command_kind kind;
+    bool running, told_end, quiet;
     int status;
     int64_t lease_kill, stop_kill; /* what the leash was told, ms on CLOCK_BOOTTIME */
     uv_poll_t *control;
@@ -79,7 +82,7 @@ void runner_order(struct runner *runner, const struct leash_order *order)
 void runner_watch(struct runner *runner, int64_t now)
 {
     int64_t due = runner->lease_kill < runner->stop_kill ? runner->lease_kill : runner->stop_kill;
-    if (runner->running && !runner->told_end && now > due + OVERDUE_MS)
+    if (runner->running && !runner->told_end && now - OVERDUE_MS > due)
         kill(runner->leash.pid, SIGKILL); /* SIGCHLD brings us to runner_child_gone */
 }
 
@@ -92,7 +95,8 @@ static void pass_line(struct stream *stream)
     stream->length = 0;
     mask_text(stream->runner->mask, stream->line, masked, sizeof masked);
     tail_add(stream->runner->tail, masked);
-    log_output(stream->is_errors, masked);
+    log_output(stream->runner->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, command_names[stream->runner->kind],
+               stream->is_errors, masked);
 }
 
 /* A line that is longer than a pipe takes at once goes out in parts, cut where a word ends if there is such a place
@@ -113,17 +117,30 @@ static void pass_part(struct stream *stream)
     stream->length = kept;
 }
 
-static void take_bytes(struct stream *stream, const char *bytes, size_t length)
+/* Takes what was read up to the end of a line, or all of it if there is none. */
+static void take_line(struct stream *stream)
 {
-    for (size_t i = 0; i < length; i++) {
-        char c = bytes[i] ? bytes[i] : '?';
-        if (c == '\n')
+    while (stream->begun < stream->end) {
+        char c = stream->bytes[stream->begun++];
+        if (c == '\n') {
             pass_line(stream);
-        else
-            stream->line[stream->length++] = c;
-        if (stream->length == sizeof stream->line - 1)
+            return;
+        }
+        stream->line[stream->length++] = c ? c : '?';
+        if (stream->length == sizeof stream->line - 1) {
             pass_part(stream);
+            return;
+        }
     }
+}
+
+/* Reads more once all is taken. False at the end of the stream. */
+static bool read_more(struct stream *stream)
+{
+    ssize_t n = read(stream->fd, stream->bytes, sizeof stream->bytes);
+    stream->begun = 0;
+    stream->end = n > 0 ? (size_t)n : 0;
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 static bool writable(int fd)
@@ -147,15 +164,18 @@ static void close_watched(uv_poll_t **poll, int fd)
 }
 
 static void on_stream(uv_poll_t *poll, int status, int events);
+static void take_lines(struct stream *stream);
 
 static void on_unstalled(void *user)
 {
     struct runner *runner = user;
     runner->later = NULL;
     struct stream *streams[] = {&runner->out, &runner->errors};
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         if (streams[i]->poll)
             uv_poll_start(streams[i]->poll, UV_READABLE, on_stream);
+        take_lines(streams[i]);
+    }
 }
 
 /* Whoever reads the container's log may be slow. The migration waits for him then, as it would without us; the loop,
@@ -164,34 +184,36 @@ static bool stalled(struct stream *stream)
 {
     if (writable(stream->is_errors ? STDERR_FILENO : STDOUT_FILENO))
         return false;
-    uv_poll_stop(stream->poll);
+    if (stream->poll)
+        uv_poll_stop(stream->poll);
     if (!stream->runner->later)
         stream->runner->later = later_call(stream->runner->loop, STALL_MS, on_unstalled, stream->runner);
     return true;
 }
 
+static void take_lines(struct stream *stream)
+{
+    while (stream->begun < stream->end && !stalled(stream))
+        take_line(stream);
+}
+
 static void on_stream(uv_poll_t *poll, int status, int events)
 {
     struct stream *stream = poll->data;
-    char bytes[LINE_BYTES_MAX / 2];
     (void)status;
     (void)events;
-    if (stalled(stream))
-        return;
-    ssize_t n = read(stream->fd, bytes, sizeof bytes);
-    if (n > 0)
-        take_bytes(stream, bytes, (size_t)n);
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+    if (stream->begun == stream->end && !stalled(stream) && !read_more(stream))
         close_watched(&stream->poll, stream->fd);
+    take_lines(stream);
 }
 
 /* What is still in the pipe; an orphan that keeps it open delays nobody. */
 static void finish_stream(struct stream *stream)
 {
-    char bytes[LINE_BYTES_MAX];
-    ssize_t n;
-    while (stream->poll && (n = read(stream->fd, bytes, sizeof bytes)) > 0)
-        take_bytes(stream, bytes, (size_t)n);
+    do {
+        while (stream->begun < stream->end)
+            take_line(stream);
+    } while (stream->poll && read_more(stream) && stream->end);
     if (stream->length)
         pass_line(stream);
     close_watched(&stream->poll, stream->fd);
@@ -227,8 +249,8 @@ static void end_orphans(void *user)
 
 static void leash_is_gone(struct runner *runner)
 {
-    log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS,
-            "the process that holds the migration was killed; ending the migration");
+    log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the process that holds --%s was killed; ending it",
+            command_names[runner->kind]);
     runner->told_end = true;
     runner->status = EXIT_SIGNAL + SIGKILL;
     uv_poll_stop(runner->control);
@@ -261,13 +283,13 @@ static void on_news(uv_poll_t *poll, int status, int events)
     while (runner->running && leash_news(&runner->leash, &news) == 1) {
         if (news.kind == LEASH_CANNOT_BECOME || news.kind == LEASH_CANNOT_EXEC) {
             const char *who = runner->who->spec;
-            log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the migration command cannot %s%s%s: %s",
-                    news.kind == LEASH_CANNOT_BECOME ? "begin" : "be executed", who ? " as " : "", who ? who : "",
-                    strerror(news.number));
+            log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the --%s command cannot %s%s%s: %s",
+                    command_names[runner->kind], news.kind == LEASH_CANNOT_BECOME ? "begin" : "be executed",
+                    who ? " as " : "", who ? who : "", strerror(news.number));
         } else if (news.kind == LEASH_LEFTOVERS) {
             log_say(LOG_LEVEL_WARNING, EVENT_STOPPING, LOG_FIELDS(LOG_NUMBER("processes", news.number)),
-                    "the migration has ended but left %d process%s behind; ending %s", news.number,
-                    news.number == 1 ? "" : "es", news.number == 1 ? "it" : "them");
+                    "the --%s command has ended but left %d process%s behind; ending %s", command_names[runner->kind],
+                    news.number, news.number == 1 ? "" : "es", news.number == 1 ? "it" : "them");
         } else {
             runner->told_end = true;
             runner->status = news.number;
@@ -299,34 +321,41 @@ static void on_not_started(void *user)
 
 static void not_started(struct runner *runner, int status, const struct err *err)
 {
-    log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the migration command: %s", err->text);
+    log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the --%s command: %s", command_names[runner->kind],
+            err->text);
     tail_add(runner->tail, err->text);
     runner->status = status;
     runner->later = later_call(runner->loop, 0, on_not_started, runner);
 }
 
-void runner_start(struct runner *runner, char *const argv[], char *const environment[], int64_t term_at,
-                  int64_t kill_at, int lock_fd, const struct inherited *inherited, bool again)
+static void keep_output(struct runner *runner, bool again)
+{
+    if (again)
+        return;
+    free(runner->tail);
+    runner->tail = calloc(1, sizeof *runner->tail);
+    if (!runner->tail)
+        abort(); /* nothing runs yet */
+}
+
+void runner_start(struct runner *runner, const struct runner_job *job)
 {
     char path[LAUNCH_PATH_CAPACITY];
     struct err err;
-    if (!again) {
-        free(runner->tail);
-        runner->tail = calloc(1, sizeof *runner->tail);
-        if (!runner->tail)
-            abort(); /* nothing runs yet */
-    }
+    keep_output(runner, job->again);
+    runner->kind = job->kind;
+    runner->quiet = job->quiet;
     runner->told_end = false;
-    int status = launch_find(argv[0], environment, path, &err);
+    int status = launch_find(job->argv[0], job->environment, path, &err);
     struct leash_config config = {
         .path = path,
-        .argv = argv,
-        .environment = environment,
-        .term_at = term_at,
-        .kill_at = kill_at,
-        .lock_fd = lock_fd,
+        .argv = job->argv,
+        .environment = job->environment,
+        .term_at = job->term_at,
+        .kill_at = job->kill_at,
+        .lock_fd = job->lock_fd,
         .who = runner->who,
-        .inherited = inherited,
+        .inherited = job->inherited,
     };
     if (status == 0 && leash_start(&runner->leash, &config, &err) != 0)
         status = EXIT_NOT_EXECUTABLE;
@@ -335,7 +364,7 @@ void runner_start(struct runner *runner, char *const argv[], char *const environ
         return;
     }
     runner->running = true;
-    runner->lease_kill = kill_at;
+    runner->lease_kill = job->kill_at;
     runner->stop_kill = INT64_MAX;
     runner->out.fd = runner->leash.out;
     runner->errors.fd = runner->leash.errors;

@@ -189,7 +189,7 @@ static void print_tail(const char *tail)
         char line[1024];
         size_t end = strcspn(start, "\n");
         snprintf(line, sizeof line, "%.*s", (int)(end < sizeof line ? end : sizeof line - 1), start);
-        log_output(true, line);
+        log_output(LOG_LEVEL_INFO, command_names[COMMAND_MIGRATE], true, line);
         start += end + (start[end] == '\n');
     }
 }

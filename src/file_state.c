@@ -175,7 +175,11 @@ static int failures_of(const cJSON *state, const char *target)
     cJSON_ArrayForEach(run, cJSON_GetObjectItem(state, "runs"))
     {
         enum run_state ended = run_state_named(string(run, "state"));
-        failures += strcmp(string(run, "target"), target) == 0 && (ended == RUN_FAILED || ended == RUN_LOST);
+        if (strcmp(string(run, "target"), target) != 0)
+            continue;
+        if (ended == RUN_SUCCEEDED) /* what failed before is mended; only --applied-if comes back to such a target */
+            failures = 0;
+        failures += ended == RUN_FAILED || ended == RUN_LOST;
     }
     return failures;
 }
@@ -196,6 +200,10 @@ void file_state_look(const cJSON *state, const struct backend_config *config, co
         enum run_state ended = run_state_named(string(run, "state"));
         int attempt = (int)number(run, "attempt", 0);
         look->attempts = attempt > look->attempts ? attempt : look->attempts;
+        if (ended == RUN_SUCCEEDED) {
+            look->attempts = 0;
+            look->not_before_ms = 0;
+        }
         if (ended != RUN_FAILED)
             continue;
         look->last_failure_status = (int)number(run, "exit_status", -1);

@@ -45,6 +45,7 @@ struct gate_action *gate_ask(struct gate *g, int64_t now, struct gate_actions *o
     enum channel channel = channel_of(op);
     g->asked[channel] = op;
     g->asked_at[channel] = now;
+    g->app_asked = g->app_asked && op != OP_LOOK;
     struct gate_action *action = gate_act(out, GATE_ASK);
     action->op = op;
     return action;
@@ -258,6 +259,12 @@ void gate_step(struct gate *g, int64_t now, const struct gate_event *event, stru
     case GATE_DISCONNECTED:
         on_disconnected(g, now, out);
         break;
+    case GATE_APP_ASKED:
+        if (g->asked[CLERK_CHANNEL] == OP_LOOK) {
+            g->app_asked = true;
+            note_reachable(g, OP_LOOK, OP_OK);
+        }
+        break;
     case GATE_WOKEN:
         g->woken = true;
         if (g->state == AT_WAIT || g->state == AT_BACK_OFF) {
@@ -270,7 +277,7 @@ void gate_step(struct gate *g, int64_t now, const struct gate_event *event, stru
         break;
     case GATE_COMMAND_ENDED:
         if (g->state == AT_MIGRATE)
-            gate_command_ended(g, now, out, event->status);
+            gate_command_ended(g, now, out, event);
         break;
     case GATE_CLOCK_JUMPED:
         on_clock_jumped(g, now, out);

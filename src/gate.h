@@ -39,6 +39,7 @@ enum gate_event_kind {
     GATE_TICK,          /* the time that gate_due() named has come, or any other moment */
     GATE_REPLY,         /* the answer to an asked op */
     GATE_DISCONNECTED,  /* the connection that holds the lock or listens is closed, and nothing was asked on it */
+    GATE_APP_ASKED,     /* the place has answered OP_LOOK; its reply waits for the app's own check (--applied-if) */
     GATE_WOKEN,         /* somebody recorded something: look again */
     GATE_SIGNALLED,     /* lockstep got a signal */
     GATE_COMMAND_ENDED, /* the last process of the run is gone */
@@ -52,6 +53,7 @@ struct gate_event {
     const struct look *look; /* GATE_REPLY to OP_LOOK with OP_OK; read during the call only */
     int signal;              /* GATE_SIGNALLED */
     int status;              /* GATE_COMMAND_ENDED: exit status, 128+n if signal n ended the command */
+    bool migrated;           /* GATE_COMMAND_ENDED: the migration had succeeded, whatever befell what came after it */
 };
 
 enum gate_action_kind {
@@ -143,6 +145,7 @@ struct gate {
     int64_t poll_ms;           /* grows for a waiter that nobody wakes */
     enum op asked[2];          /* outstanding op of the lock's connection [0] and of the other one [1] */
     int64_t asked_at[2];
+    bool app_asked; /* OP_LOOK takes as long as the app does */
     bool listening, listen_tried;
     bool woken;          /* since the look that was asked last */
     bool watching;       /* a run that this look finds running is alive: it was just seen, or just marked */

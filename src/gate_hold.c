@@ -208,9 +208,10 @@ void gate_clerk_failed(struct gate *g, int64_t now, struct gate_actions *out, en
         now + gate_retry_delay(g, crowded ? CROWDED_MIN_MS : RETRY_MIN_MS, crowded ? CROWDED_MAX_MS : RETRY_MAX_MS));
 }
 
-void gate_command_ended(struct gate *g, int64_t now, struct gate_actions *out, int status)
+void gate_command_ended(struct gate *g, int64_t now, struct gate_actions *out, const struct gate_event *event)
 {
     enum gate_stop why = g->stop;
+    int status = event->status;
     g->stop = GATE_STOP_NONE;
     g->jumped_at = 0;
     g->status = status;
@@ -223,6 +224,8 @@ void gate_command_ended(struct gate *g, int64_t now, struct gate_actions *out, i
             gate_fail(g, now, out, GATE_LOST_AGAIN, 0);
         else /* a waiter like the others, a little late; what the command did is anybody's guess */
             gate_rest(g, AT_RECONNECT, now + ((int64_t)LOSS_PAUSE_MS << g->losses));
+    } else if (event->migrated) {
+        gate_record(g, now, out, RUN_SUCCEEDED, 0);
     } else if (why == GATE_STOP_SIGNAL) {
         gate_say(g, out, EVENT_INTERRUPTED)->signal = g->exit_signal;
         gate_record(g, now, out, RUN_INTERRUPTED, status);

@@ -116,7 +116,7 @@ void gate_hold_looked(struct gate *g, int64_t now, struct gate_actions *out, con
 void gate_mark_refused(struct gate *g, int64_t now, struct gate_actions *out);
 /* The clerk could not do its part; the lock is kept meanwhile, but not for ever. */
 void gate_clerk_failed(struct gate *g, int64_t now, struct gate_actions *out, enum op_result result);
-void gate_command_ended(struct gate *g, int64_t now, struct gate_actions *out, int status);
+void gate_command_ended(struct gate *g, int64_t now, struct gate_actions *out, const struct gate_event *event);
 void gate_recorded(struct gate *g, int64_t now, struct gate_actions *out);
 void gate_record_failed(struct gate *g, int64_t now, struct gate_actions *out, enum op_result result);
 

@@ -22,6 +22,12 @@
 
 #define KEEP_RUNS "1000" /* older ended runs are deleted: a container that restarts for weeks must not fill a disk */
 
+/* A run that is newer than the last success of `target`: what failed before that is mended. Only --applied-if comes
+ * back to a target that succeeded once. */
+#define SINCE_SUCCESS(target)                                                                                          \
+    "token > (SELECT coalesce(max(s.token), 0) FROM %1$s.run s WHERE s.name = $1 AND s.target = " target               \
+    " AND s.state = 'succeeded')"
+
 static const char *const texts[PG_STATEMENTS] = {
     [PG_APPLIED] = "SELECT pg_backend_pid(), EXISTS (SELECT FROM %1$s.applied newer"
                    " WHERE newer.name = $1 AND newer.token > mine.token)"
@@ -38,11 +44,14 @@ static const char *const texts[PG_STATEMENTS] = {
         " LEFT JOIN %1$s.run own ON own.name = $1 AND own.token = $3::bigint"
         " LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE state IN ('failed', 'lost')) AS failures,"
         "  max(attempt) AS attempts, ceil(extract(epoch FROM max(not_before) - clock_timestamp()) * 1000)::bigint"
-        "  AS not_before FROM %1$s.run WHERE name = $1 AND target = $2) mine ON true"
-        " LEFT JOIN LATERAL (SELECT token, exit_status, substring(output FROM greatest(1, length(output) - 8191)) AS "
-        "tail"
-        "  FROM %1$s.run WHERE name = $1 AND target = $2 AND state = 'failed' ORDER BY token DESC LIMIT 1) failed"
-        "  ON true",
+        "  AS not_before FROM %1$s.run WHERE name = $1 AND target = $2 AND " SINCE_SUCCESS(
+            "$2") ") mine ON true"
+                  " LEFT JOIN LATERAL (SELECT token, exit_status, substring(output FROM greatest(1, length(output) - "
+                  "8191)) AS "
+                  "tail"
+                  "  FROM %1$s.run WHERE name = $1 AND target = $2 AND state = 'failed' ORDER BY token DESC LIMIT 1) "
+                  "failed"
+                  "  ON true",
 
     [PG_NOTHING] = "SELECT pg_backend_pid(), pg_is_in_recovery()",
 
@@ -70,12 +79,14 @@ static const char *const texts[PG_STATEMENTS] = {
         "WITH " DURABLE ", ended AS (UPDATE %1$s.run SET state = $3, finished_at = clock_timestamp(),"
         " exit_status = $4::integer, last_line = $5, output = $6::bytea, not_before = CASE WHEN $3 = 'failed' THEN"
         " clock_timestamp() + least(interval '1 s' * power(2, least(20, 1 + (SELECT count(*) FROM %1$s.run f"
-        "  WHERE f.name = $1 AND f.target = run.target AND f.state IN ('failed', 'lost')))), interval '5 min') END"
-        " FROM durable WHERE setting IS NOT NULL AND name = $1 AND token = $2::bigint AND state = 'running'"
-        " AND EXISTS (SELECT FROM %1$s.gate WHERE name = $1 AND token = $2::bigint) RETURNING target),"
-        " version AS (INSERT INTO %1$s.applied (name, target, token, at) SELECT $1, target, $2::bigint,"
-        " clock_timestamp() FROM ended WHERE $3 = 'succeeded' ON CONFLICT (name, target) DO NOTHING)"
-        " SELECT pg_notify($7, $2::bigint::text) FROM ended",
+        "  WHERE f.name = $1 AND f.target = run.target AND f.state IN ('failed', 'lost') AND " SINCE_SUCCESS(
+            "f.target") "))), interval '5 min') END"
+                        " FROM durable WHERE setting IS NOT NULL AND name = $1 AND token = $2::bigint AND state = "
+                        "'running'"
+                        " AND EXISTS (SELECT FROM %1$s.gate WHERE name = $1 AND token = $2::bigint) RETURNING target),"
+                        " version AS (INSERT INTO %1$s.applied (name, target, token, at) SELECT $1, target, $2::bigint,"
+                        " clock_timestamp() FROM ended WHERE $3 = 'succeeded' ON CONFLICT (name, target) DO NOTHING)"
+                        " SELECT pg_notify($7, $2::bigint::text) FROM ended",
 
     [PG_TABLES] =
         "CREATE TABLE IF NOT EXISTS %1$s.gate (\n"

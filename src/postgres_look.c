@@ -60,7 +60,7 @@ static void on_applied(void *user, PGresult *result, const struct err *err, cons
     }
     p->applied = PQntuples(result) > 0;
     p->ahead = p->applied && PQgetvalue(result, 0, 1)[0] == 't';
-    if (p->applied && p->asked_look.own == 0) {
+    if (p->applied && p->asked_look.own == 0 && !p->asked_look.whole) {
         postgres_learn_pid(p, PQgetvalue(result, 0, 0));
         struct look look = {.applied = true, .ahead = p->ahead, .tail = ""};
         postgres_reply(p, OP_LOOK, OP_OK, &look, NULL);

@@ -53,6 +53,7 @@ struct run {
 struct look_ask {
     uint64_t own;        /* 0, or the token of a run of ours whose end is unsettled */
     uint64_t watch_from; /* failed runs of the target count as watched from this token on; 0 = none yet */
+    bool whole;          /* all is wanted, also when the target is applied */
 };
 
 /* Everything that one look found (DESIGN section 4: one round trip answers all that the gate needs). */

@@ -99,7 +99,7 @@ static void on_applied(void *user, redisReply *reply, const struct err *err)
     const char *newest = mine ? reply->element[1]->str : NULL;
     r->applied = mine != NULL;
     r->ahead = newest && strtoull(newest, NULL, 10) > strtoull(mine, NULL, 10);
-    if (r->applied && r->asked_look.own == 0) {
+    if (r->applied && r->asked_look.own == 0 && !r->asked_look.whole) {
         struct look look = {.applied = true, .ahead = r->ahead, .tail = ""};
         redis_answer(r, OP_LOOK, OP_OK, &look);
         return;

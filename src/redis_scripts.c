@@ -140,8 +140,13 @@ static const char *const texts[REDIS_SCRIPTS] = {
                         "  local pause = math.min(1000 * 2 ^ math.min(failures, 20), 300000)\n"
                         "  redis.call('HSET', targets, 'failed:' .. target, token, 'not_before:' .. target,\n"
                         "    string.format('%.0f', now + pause))\n"
-                        "elseif state == 'succeeded' and redis.call('HSETNX', applied, target, token) == 1 then\n"
-                        "  redis.call('HSET', applied, '', token)\n"
+                        "elseif state == 'succeeded' then\n"
+                        /* Only --applied-if comes back to such a target. */
+                        "  redis.call('HDEL', targets, 'failures:' .. target, 'attempts:' .. target,\n"
+                        "    'not_before:' .. target)\n"
+                        "  if redis.call('HSETNX', applied, target, token) == 1 then\n"
+                        "    redis.call('HSET', applied, '', token)\n"
+                        "  end\n"
                         "end\n"
                         "redis.call('DEL', lock)\n" WAKE("token") "return 1\n",
 

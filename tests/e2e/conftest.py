@@ -18,12 +18,13 @@ import tempfile
 import pytest
 
 from harness.certs import Certificates, make_certificates
+from harness.folder import Folder
 from harness.freezer import Freezer
 from harness.netns import Link
 from harness.pgbouncer import PgBouncer
 from harness.postgres import PSQL, Cluster
 from harness.proxy import Proxy
-from harness.redis import Server
+from harness.redis import NEWER, Server
 from harness.redis_cluster import RedisCluster
 from harness.sentinel import Sentinels
 from harness.stage import Stage
@@ -242,6 +243,33 @@ def link(made):
 def freezer(made):
     freezer = Freezer()
     return made.add(freezer, freezer.close)
+
+
+@pytest.fixture(scope="module")
+def newer(root):
+    """A server of each newer kind. They start together, because a young one is dirty and has to be waited for."""
+    servers = {kind: Server(root, kind) for kind in NEWER}
+    try:
+        for server in servers.values():
+            server.start()
+        yield servers
+    finally:
+        for server in servers.values():
+            server.kill()
+
+
+@pytest.fixture
+def place(request):
+    """Where replicas meet; a test names the kind by request.param."""
+    if request.param == "postgres":
+        return request.getfixturevalue("database")
+    if request.param == "file":
+        return Folder(request.getfixturevalue("folder"))
+    server = request.getfixturevalue("redis") if request.param == "redis" else request.getfixturevalue("newer")[request.param]
+    gate = server.gate()
+    for name in ("default", "orders", "billing"):
+        gate.establish(name)
+    return gate
 
 
 @pytest.fixture

@@ -5,12 +5,10 @@ import signal
 
 import pytest
 
-from harness.folder import Folder
-from harness.redis import Server
+from harness.redis import NEWER
 from harness.waiting import eventually, lasting
 
 PLACES = ["postgres", "redis", "file"]
-NEWER = ["redis8", "valkey"]
 
 # These are about lockstep's own processes and patience: in them the server hears nothing that it does not hear in the others.
 # They take most of the time, so the newer servers go without.
@@ -33,32 +31,6 @@ def pytest_generate_tests(metafunc):
     if "place" in metafunc.fixturenames:
         newer = [] if metafunc.function.__name__ in NOT_OF_THE_SERVER else NEWER
         metafunc.parametrize("place", PLACES + newer, indirect=True)
-
-
-@pytest.fixture(scope="module")
-def newer(root):
-    """A server of each newer kind. They start together, because a young one is dirty and has to be waited for."""
-    servers = {kind: Server(root, kind) for kind in NEWER}
-    try:
-        for server in servers.values():
-            server.start()
-        yield servers
-    finally:
-        for server in servers.values():
-            server.kill()
-
-
-@pytest.fixture
-def place(request):
-    if request.param == "postgres":
-        return request.getfixturevalue("database")
-    if request.param == "file":
-        return Folder(request.getfixturevalue("folder"))
-    server = request.getfixturevalue("redis") if request.param == "redis" else request.getfixturevalue("newer")[request.param]
-    gate = server.gate()
-    for name in ("default", "orders", "billing"):
-        gate.establish(name)
-    return gate
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ const char *sim_event_name(enum gate_event_kind kind)
         [GATE_WOKEN] = "woken",
         [GATE_SIGNALLED] = "signalled",
         [GATE_COMMAND_ENDED] = "command ended",
+        [GATE_APP_ASKED] = "app asked",
         [GATE_CLOCK_JUMPED] = "clock jumped",
     };
     return names[kind];

@@ -25,7 +25,7 @@ static void forms(void **state)
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
         struct command command;
         struct err err;
-        CHECK_NUMBER(rows[i].row, command_parse(&command, rows[i].text, "--migrate", &err), 0);
+        CHECK_NUMBER(rows[i].row, command_parse(&command, COMMAND_MIGRATE, rows[i].text, &err), 0);
         for (int n = 0; n == 0 || rows[i].words[n - 1]; n++)
             CHECK_TEXT(rows[i].row, command.argv[n], rows[i].words[n]);
         command_free(&command);
@@ -53,9 +53,9 @@ static void wrong_forms(void **state)
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
         struct command command;
         struct err err = {.code = ERR_NONE};
-        CHECK_NUMBER(rows[i].row, command_parse(&command, rows[i].text, "LOCKSTEP_MIGRATE", &err), -1);
+        CHECK_NUMBER(rows[i].row, command_parse(&command, COMMAND_BEFORE, rows[i].text, &err), -1);
         CHECK_NUMBER(rows[i].row, err.code, ERR_USAGE);
-        CHECK(rows[i].row, strncmp(err.text, "LOCKSTEP_MIGRATE", 16) == 0 && strstr(err.text, rows[i].says));
+        CHECK(rows[i].row, strncmp(err.text, "--before (LOCKSTEP_BEFORE)", 26) == 0 && strstr(err.text, rows[i].says));
         CHECK(rows[i].row, !command.argv[0]);
     }
 }
@@ -70,7 +70,7 @@ static void as_many_words_as_fit(void **state)
         strcat(text, "]");
         struct command command;
         struct err err;
-        assert_int_equal(command_parse(&command, text, "--migrate", &err), words > COMMAND_WORDS_MAX ? -1 : 0);
+        assert_int_equal(command_parse(&command, COMMAND_MIGRATE, text, &err), words > COMMAND_WORDS_MAX ? -1 : 0);
         command_free(&command);
     }
 }

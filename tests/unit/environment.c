@@ -226,12 +226,26 @@ static void users_own_application_name_is_kept(void **state)
     environment_free(NULL);
 }
 
+static void listen_pid_follows_the_app(void **state)
+{
+    static char *const got[] = {"LISTEN_PID=42",  "A=42", "LISTEN_PID=421", "LISTEN_PID=", "LISTEN_PID=42",
+                                "XLISTEN_PID=42", NULL};
+    static const char *const expected[] = {"LISTEN_PID=7",   "A=42", "LISTEN_PID=421", "LISTEN_PID=", "LISTEN_PID=7",
+                                           "XLISTEN_PID=42", NULL};
+    (void)state;
+    struct options options = some_options();
+    char **entries = environment_of_app(&options, got);
+    environment_follow_listen_pid(entries, 42, 7);
+    check_entries("LISTEN_PID", entries, expected);
+    environment_free(entries);
+}
+
 int unit_environment(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(app_gets_its_own),     cmocka_unit_test(command_gets_the_same_and_more),
-        cmocka_unit_test(command_gets_the_run), cmocka_unit_test(users_own_application_name_is_kept),
-        cmocka_unit_test(home_of_the_user),
+        cmocka_unit_test(app_gets_its_own),           cmocka_unit_test(command_gets_the_same_and_more),
+        cmocka_unit_test(command_gets_the_run),       cmocka_unit_test(users_own_application_name_is_kept),
+        cmocka_unit_test(listen_pid_follows_the_app), cmocka_unit_test(home_of_the_user),
     };
     return UNIT_RUN("environment", tests);
 }

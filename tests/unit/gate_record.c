@@ -2,6 +2,8 @@
 #include "gate_kit.h"
 #include "unit.h"
 
+#include <signal.h>
+
 static void ends_are_recorded_as_what_they_were(void **state)
 {
     static const struct {
@@ -30,6 +32,33 @@ static void ends_are_recorded_as_what_they_were(void **state)
         CHECK_NUMBER(rows[i].row, bench_find(&b, GATE_PASS) != NULL, rows[i].status == 0);
         CHECK_NUMBER(rows[i].row, bench_said(&b, EVENT_MIGRATED) != NULL, rows[i].status == 0);
         CHECK_NUMBER(rows[i].row, bench_failed(&b, GATE_RUN_FAILED, rows[i].status), rows[i].status != 0);
+    }
+}
+
+/* What a signal or --migrate-timeout ended was --after: the version is applied. */
+static void a_migration_that_was_done_is_recorded_whatever_ended_the_rest(void **state)
+{
+    static const struct {
+        const char *row;
+        int signal; /* 0 = --migrate-timeout */
+    } rows[] = {{"SIGTERM", SIGTERM}, {"--migrate-timeout", 0}};
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        struct bench b = bench_new();
+        b.config.migrate_timeout = 1000;
+        bench_reach(&b, AT_MIGRATE);
+        if (rows[i].signal)
+            bench_signal(&b, rows[i].signal);
+        else
+            bench_pass(&b, 1000);
+        CHECK(rows[i].row, bench_find(&b, GATE_STOP));
+        bench_migrated(&b);
+        CHECK_NUMBER(rows[i].row, bench_asked(&b, OP_END)->state, RUN_SUCCEEDED);
+        bench_reply(&b, OP_END, OP_OK);
+        if (rows[i].signal)
+            CHECK(rows[i].row, bench_failed(&b, GATE_STOPPED, 128 + rows[i].signal));
+        else
+            CHECK(rows[i].row, bench_find(&b, GATE_PASS));
     }
 }
 
@@ -208,6 +237,7 @@ int unit_gate_record(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ends_are_recorded_as_what_they_were),
+        cmocka_unit_test(a_migration_that_was_done_is_recorded_whatever_ended_the_rest),
         cmocka_unit_test(end_waits_for_the_heartbeat_under_way),
         cmocka_unit_test(rule_7_lost_commit_reply_is_looked_up_by_our_token),
         cmocka_unit_test(rule_7_silence_after_the_commit_is_a_lost_reply),

@@ -194,6 +194,35 @@ static void silence_is_as_good_as_unreachable(void **state)
     assert_int_equal(b.out.count, 0);
 }
 
+/* The place has answered; the app that is asked by --applied-if takes its time, and only --wait-timeout bounds it. */
+static void an_app_that_is_asked_may_take_its_time(void **state)
+{
+    (void)state;
+    struct bench b = bench_new();
+    bench_begin(&b);
+    bench_event(&b, GATE_APP_ASKED);
+    bench_pass(&b, 60000);
+    assert_int_equal(b.gate.state, AT_LOOK);
+    assert_null(bench_find(&b, GATE_RESET));
+    b.look.applied = true;
+    bench_reply(&b, OP_LOOK, OP_OK);
+    assert_non_null(bench_find(&b, GATE_PASS));
+}
+
+static void the_next_look_is_as_short_as_ever(void **state)
+{
+    (void)state;
+    struct bench b = bench_new();
+    bench_begin(&b);
+    bench_event(&b, GATE_APP_ASKED);
+    bench_reply(&b, OP_LOOK, OP_OK);
+    bench_reply(&b, OP_LOCK, OP_OK);
+    assert_non_null(bench_asked(&b, OP_LOOK));
+    bench_pass(&b, 20000);
+    assert_non_null(bench_said(&b, EVENT_UNAVAILABLE));
+    assert_in_range(b.now - BENCH_BEGAN, 9000, 11000);
+}
+
 static void retries_of_the_connection_begin_fast_and_stay_below_3_s(void **state)
 {
     (void)state;
@@ -297,6 +326,8 @@ int unit_gate_time(void)
         cmocka_unit_test(connect_timeout_forgets_a_failure_once_the_place_has_answered),
         cmocka_unit_test(connect_timeout_answered_looks_do_not_excuse_what_always_fails),
         cmocka_unit_test(silence_is_as_good_as_unreachable),
+        cmocka_unit_test(an_app_that_is_asked_may_take_its_time),
+        cmocka_unit_test(the_next_look_is_as_short_as_ever),
         cmocka_unit_test(retries_of_the_connection_begin_fast_and_stay_below_3_s),
         cmocka_unit_test(crowded_never_ends_by_connect_timeout),
         cmocka_unit_test(crowded_backs_off_and_does_not_listen),

@@ -19,7 +19,8 @@ from harness.redis_gate import Gate
 from harness.waiting import PATIENCE, eventually
 
 TRIXIE = pathlib.Path(__file__).parents[1] / "tools" / "trixie.sh"
-KINDS = ("redis", "redis8", "valkey")
+NEWER = ["redis8", "valkey"]
+KINDS = ("redis", *NEWER)
 
 # The tests' own way in: a user of its own on the unix socket, which works whatever is done to the default user, TLS or the network.
 HARNESS, HARNESS_PASSWORD = "harness", "e2e-harness"
