@@ -234,7 +234,7 @@ static void listen_pid_follows_the_app(void **state)
                                            "XLISTEN_PID=42", NULL};
     (void)state;
     struct options options = some_options();
-    char **entries = environment_of_app(&options, got);
+    char **entries = environment_of_app(&options, got, NULL);
     environment_follow_listen_pid(entries, 42, 7);
     check_entries("LISTEN_PID", entries, expected);
     environment_free(entries);
