@@ -50,7 +50,7 @@ static int find_users(struct plan *plan, const struct options *options, struct e
     if (user_find(&plan->app_who, USER_ETC, options->user, "--user (LOCKSTEP_USER)", err) != 0 ||
         user_find(&plan->who, USER_ETC, options->migrate_user ? options->migrate_user : options->user,
                   "--migrate-user (LOCKSTEP_MIGRATE_USER)", err) != 0 ||
-        (options->command && user_check(&plan->app_who, false, what, err) != 0) ||
+        (options->command && user_check(&plan->app_who, options->init, what, err) != 0) ||
         (runs_commands && user_check(&plan->who, true, commands_what, err) != 0))
         return -1;
     if (options->command)

@@ -433,6 +433,35 @@ def test_app_needs_no_right_to_signal(done, spawn, etc):
     assert replica.finish() == 0 and replica.out == ["1000"]
 
 
+def test_app_with_a_resident(done, spawn, etc):
+    """--init: lockstep stays what it was, its app is another's, and is signalled; without the capability KILL it could not be."""
+    env = base_env(HOME="/root")
+    script = "trap 'echo got; exit 7' USR1; echo $$ $(id -u) $(id -G) $HOME; while :; do sleep 0.05; done"
+    replica = spawn(done.argv("true", "--user", "many:adm", "--init", app=["/bin/sh", "-c", script]), wrap=etc, ns=True, env=env)
+    line = replica.wait_line("1004")
+    assert line.split(" ", 1)[1] == "1004 4 /srv/many of them" and line.split()[0] != "1"
+    assert os.stat(f"/proc/{replica.pid}").st_uid == 0
+    replica.kill(signal.SIGUSR1)
+    assert replica.finish() == 7 and replica.out[-1] == "got", replica.log()
+    words = done.argv("true", "--user", "app", "--init", verb="wait", app=APP)
+    assert "capability KILL" in error_of(spawn([w for w in words if w not in ("--migrate", "true")],
+                                               wrap=[*etc, *setpriv("--bounding-set=-kill")]), 125)
+
+
+def test_all_commands_are_of_the_command_user(gate, spawn, etc, public):
+    """--before, --after and --applied-if run as the migration does."""
+    log = public / "log"
+    who = "echo $(id -u) $HOME"
+    show = f"{who} >> {log}"
+    words = gate.argv(show, "--before", show, "--after", show, "--applied-if", f"{show}; exit 1", "--user", "plain", "--migrate-user", "app",
+                      app=["/bin/sh", "-c", who])
+    at = words.index("--target")
+    replica = spawn(words[:at] + words[at + 2:], wrap=etc)
+    assert replica.finish() == 0, replica.log()
+    commands = log.read_text().splitlines()
+    assert replica.out == ["1003 /home/plain"] and len(commands) >= 5 and set(commands) == {"1000 /home/app"}
+
+
 def test_check_by_anybody(public, etc):
     """docker exec -u: a look runs nothing as anybody, so whoever may look may look, whatever LOCKSTEP_USER says."""
     env = base_env(LOCKSTEP_USER="app", LOCKSTEP_MIGRATE_USER="root", LOCKSTEP_MIGRATE="true")
