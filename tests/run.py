@@ -1,4 +1,4 @@
-"""Runs everything: unit tests, the simulation, and the end-to-end suite against both builds.
+"""Runs everything: unit tests, the simulation, the end-to-end suite against both builds, and the suite in real containers.
 
 The last line is "N passed, N failed, N skipped" over all of it. What cannot run counts as failed, and in CI so does what
 was skipped."""
@@ -10,15 +10,18 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SEEDS = os.environ.get("SEEDS", "20000")
-PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "4", "tests/e2e"]
+PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+E2E = [*PYTEST, "-n", "6", "tests/e2e"]
+ENGINE = [*PYTEST, "-n", "2", "--durations=10", "tests/engine"]
 
 SUITES = [
     ("lint", ["make", "--no-print-directory", "lint"], {}),
     ("unit", ["build/unit"], {}),
     ("simulation", ["build/sim", SEEDS, "1"], {}),
     ("simulation of itself", ["build/sim", "--self-test"], {}),
-    ("end to end, release", PYTEST, {"LOCKSTEP_BIN": "build/lockstep"}),
-    ("end to end, sanitizers", PYTEST, {"LOCKSTEP_BIN": "build/debug/lockstep"}),
+    ("end to end, release", E2E, {"LOCKSTEP_BIN": "build/lockstep"}),
+    ("end to end, sanitizers", E2E, {"LOCKSTEP_BIN": "build/debug/lockstep"}),
+    ("in containers", ENGINE, {}),
 ]
 
 
@@ -52,6 +55,8 @@ def run(name, command, variables):
 
 def main():
     results = [run(*suite) for suite in SUITES]
+    if os.environ.get("CI"):  # elsewhere the engine stays up for the next run
+        subprocess.run(["tests/engine/engine.py", "stop"], cwd=ROOT, check=False)
     passed, failed, skipped = (sum(column) for column in zip(*results))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed or (skipped and os.environ.get("CI")) else 0
