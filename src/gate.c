@@ -45,7 +45,8 @@ struct gate_action *gate_ask(struct gate *g, int64_t now, struct gate_actions *o
     enum channel channel = channel_of(op);
     g->asked[channel] = op;
     g->asked_at[channel] = now;
-    g->app_asked = g->app_asked && op != OP_LOOK;
+    if (op == OP_LOOK)
+        g->app_asked_at = 0;
     struct gate_action *action = gate_act(out, GATE_ASK);
     action->op = op;
     return action;
@@ -147,6 +148,8 @@ void gate_reply(struct gate *g, int64_t now, struct gate_actions *out, const str
     if (op == OP_NONE || g->asked[channel_of(op)] != op)
         return;
     g->asked[channel_of(op)] = OP_NONE;
+    if (op == OP_LOOK && g->app_asked_at && g->unreachable_since != GATE_NEVER)
+        g->unreachable_since += now - g->app_asked_at; /* that was the app's time, not the place's silence */
     note_reachable(g, op, event->result);
     if (op == OP_BEAT)
         gate_beat_replied(g, now, out, event->result);
@@ -261,7 +264,7 @@ void gate_step(struct gate *g, int64_t now, const struct gate_event *event, stru
         break;
     case GATE_APP_ASKED:
         if (g->asked[CLERK_CHANNEL] == OP_LOOK) {
-            g->app_asked = true;
+            g->app_asked_at = now;
             note_reachable(g, OP_LOOK, OP_OK);
         }
         break;

@@ -145,7 +145,7 @@ struct gate {
     int64_t poll_ms;           /* grows for a waiter that nobody wakes */
     enum op asked[2];          /* outstanding op of the lock's connection [0] and of the other one [1] */
     int64_t asked_at[2];
-    bool app_asked; /* OP_LOOK takes as long as the app does */
+    int64_t app_asked_at; /* from then on OP_LOOK takes as long as the app does; 0 = it is not asked */
     bool listening, listen_tried;
     bool woken;          /* since the look that was asked last */
     bool watching;       /* a run that this look finds running is alive: it was just seen, or just marked */

@@ -6,7 +6,7 @@
 static int64_t gate_call_due(const struct gate *g, enum channel channel)
 {
     enum op op = g->asked[channel];
-    if (op == OP_NONE || op == OP_BEAT || (op == OP_LOOK && g->app_asked))
+    if (op == OP_NONE || op == OP_BEAT || (op == OP_LOOK && g->app_asked_at))
         return GATE_NEVER;
     int64_t due = g->asked_at[channel] + (op == OP_END && g->exit_signal ? END_ON_SIGNAL_MS : gate_call_ms(g));
     /* The last try must not outlive --connect-timeout, but it gets its chance: the first byte may take a moment. */

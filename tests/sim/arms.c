@@ -182,6 +182,29 @@ static void closed(struct sim *sim, int slot, enum line line)
         replica_step(sim, slot, &(struct gate_event){.kind = GATE_DISCONNECTED});
 }
 
+static void app_answers(struct sim *sim, const struct world_event *event)
+{
+    struct replica *replica = &sim->replicas[event->who];
+    if (replica->ask_stamp[1] != event->stamp || !replica->alive || replica->asked[1] != OP_LOOK)
+        return;
+    if (replica_runs(replica))
+        answer(sim, event->who, OP_LOOK, OP_OK, &replica->found);
+    else
+        world_at(&sim->world, sim->world.now + 20, app_answers, event->who, event->stamp);
+}
+
+/* --applied-if: the place has answered, the app takes its time; that it agrees with the records is not the point. */
+static void ask_app(struct sim *sim, int slot, const struct view *view)
+{
+    struct replica *replica = &sim->replicas[slot];
+    replica->found = *view;
+    replica->unanswered_since[OP_LOOK] = GATE_NEVER;
+    replica->asked_on[1] = LINES; /* no connection matters to it any more */
+    replica_step(sim, slot, &(struct gate_event){.kind = GATE_APP_ASKED});
+    int64_t takes = world_below(&sim->world, world_chance(&sim->world, 80) ? 500 : 2 * sim->scenario.lease);
+    world_at(&sim->world, sim->world.now + takes, app_answers, slot, replica->ask_stamp[1]);
+}
+
 static void looked(struct sim *sim, int slot, const struct message *message)
 {
     struct replica *replica = &sim->replicas[slot];
@@ -196,7 +219,10 @@ static void looked(struct sim *sim, int slot, const struct message *message)
         view.applied = replica->found.applied;
         view.ahead = replica->found.ahead;
     }
-    answer(sim, slot, OP_LOOK, message->result, &view);
+    if (sim->scenario.asks_app && message->result == OP_OK)
+        ask_app(sim, slot, &view);
+    else
+        answer(sim, slot, OP_LOOK, message->result, &view);
 }
 
 static void replied(struct sim *sim, int slot, const struct message *message)

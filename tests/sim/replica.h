@@ -34,7 +34,7 @@ struct replica {
     uint32_t ask_stamp[2];
     bool locked, listening;
     uint64_t fence;    /* Redis: that came with the lock */
-    struct view found; /* Redis: the first half of a look */
+    struct view found; /* what a look has found while the other half of it is asked: of Redis, of the app */
     int64_t tick_at;
     uint32_t tick_stamp;
 

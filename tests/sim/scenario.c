@@ -70,6 +70,7 @@ void scenario_draw(struct sim *sim, uint64_t seed, enum broken broken)
         .lease = PICK(world, 3000, 3000, 3000, 6000, 25000),
         .fail_percent = (int)PICK(world, 0, 0, 20, 60, 100),
         .ignore_percent = (int)PICK(world, 0, 30, 100),
+        .asks_app = world_chance(world, 15),
         .straggle_percent = (int)PICK(world, 0, 20, 60),
         .replicas = (int)world_between(world, 2, REPLICAS_MAX),
     };

@@ -55,6 +55,7 @@ struct scenario {
     int64_t command_max;  /* longest natural duration of a command */
     int fail_percent;     /* of commands */
     int ignore_percent;   /* ... that ignore SIGTERM */
+    bool asks_app;        /* --applied-if: a look takes as long as the app */
     int straggle_percent; /* ... that leave a process behind */
     int replicas;
     struct scenario_replica replica[REPLICAS_MAX];
