@@ -198,6 +198,16 @@ def test_libpqs_own_variables(pg, stage, image, certs):
     assert_refused(stage, pg.url(sslmode=None), *NONE, inside=image(), env={"PGSSLMODE": "verify-full"})
 
 
+def test_libpqs_own_services(pg, stage, image, certs, tmp_path):
+    """A service that the URL names may name the CA."""
+    services, inside = tmp_path / "services", image({DEBIAN: certs.ca})
+    env = {"PGSERVICEFILE": str(services)}
+    services.write_text(f"[ours]\nsslrootcert={certs.ca}\n")
+    expect_in(stage, pg.url(service="ours"), image(), env)
+    services.write_text(f"[ours]\nsslrootcert={certs.other_ca}\n")
+    assert_refused(stage, pg.url(service="ours"), "cannot be verified", inside=inside, env=env)
+
+
 @pytest.mark.parametrize("mode", [None, "verify-full"])
 def test_system(mode, pg, stage, image, certs):
     """sslrootcert=system asks for the same; libpq's own idea of it is OpenSSL's, which knows two places."""
