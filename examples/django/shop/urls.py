@@ -1,0 +1,5 @@
+from django.urls import path
+
+from orders.views import orders
+
+urlpatterns = [path("", orders)]
