@@ -139,7 +139,7 @@ SIM_SOURCES := $(wildcard tests/sim/*.c) $(wildcard src/gate*.c) src/times.c src
 
 test-needs: debug-needs
 	@docker/need.sh libcmocka-dev python3-pytest python3-pytest-xdist python3-psycopg2 postgresql pgbouncer redis-server \
-	    redis-sentinel redis-tools python3-redis openssl iproute2 nftables strace util-linux procps debootstrap gosu tini
+	    redis-sentinel redis-tools python3-redis openssl iproute2 nftables strace util-linux procps debootstrap gosu tini python3-yaml
 
 test: build/lockstep build/debug/lockstep build/unit build/sim test-needs
 	@$(PYTHON) tests/run.py
