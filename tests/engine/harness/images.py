@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import daemon
+from harness import daemon, npm
 from harness.daemon import REPOSITORY, EngineError, docker, locked, run, say
 
 IMAGES = pathlib.Path(__file__).parents[1] / "images"
@@ -96,7 +96,7 @@ def machine_arguments(text):
     """The build's arguments that come from the machine, for a Dockerfile that asks for them."""
     arguments = []
     if re.search(r"^ARG NPM_REGISTRY\b", text, re.M):
-        need_npm()
+        npm.need()
         registry = run("npm", "config", "get", "registry", why="asking npm for its registry").strip()
         arguments += ["--build-arg", f"NPM_REGISTRY={registry}"]
     if "id=machine-ca" in text:
@@ -105,15 +105,10 @@ def machine_arguments(text):
     return arguments
 
 
-def need_npm():
-    if not shutil.which("npm"):
-        run(REPOSITORY / "docker" / "need.sh", "npm", why="installing npm")
-
-
 def add_npm_packages(folder):
     """Puts those that the folder's Dockerfile asks for into the folder."""
     for package in " ".join(re.findall(r"^# npm: (.*)$", (folder / "Dockerfile").read_text(), re.M)).split():
-        need_npm()
+        npm.need()
         unpacked = folder / re.match(r"(?:@.+/)?([^@]+)", package)[1]
         unpacked.mkdir()
         archive = run("npm", "pack", "--silent", package, cwd=unpacked, why=f"fetching {package} with npm").strip()

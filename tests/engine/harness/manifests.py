@@ -6,13 +6,12 @@ not exist, which the API server would refuse as well; the validators find malfor
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import tempfile
 
 import yaml
 
-from harness import daemon
+from harness import npm
 
 PACKAGES = ("kubernetes-models@5.1.0", "typescript@5.9.3")
 
@@ -25,21 +24,6 @@ def load(folder):
     """{"FILE/KIND/NAME": manifest} of all manifests there."""
     return {f"{path.name}/{manifest['kind']}/{manifest['metadata']['name']}": manifest
             for path in sorted(folder.glob("*.yaml")) for manifest in yaml.safe_load_all(path.read_text())}
-
-
-def schema():
-    """The folder node_modules that has the schema; fetched once."""
-    folder = daemon.CACHE / "-".join(package.replace("@", "-") for package in PACKAGES)
-    with daemon.locked("kubernetes-schema"):
-        if not folder.exists():
-            if not shutil.which("npm"):
-                daemon.run(daemon.REPOSITORY / "docker" / "need.sh", "npm", why="installing npm")
-            with tempfile.TemporaryDirectory(dir=daemon.CACHE) as work:
-                whole = pathlib.Path(work) / "whole"
-                daemon.run("npm", "install", "--prefix", whole, "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES,
-                           why="fetching the schema of Kubernetes")
-                whole.rename(folder)
-    return folder / "node_modules"
 
 
 def program(manifests):
@@ -56,7 +40,7 @@ def program(manifests):
 def validate(manifests):
     """Raises Refused with the schema's own words."""
     with tempfile.TemporaryDirectory() as work:
-        (pathlib.Path(work) / "node_modules").symlink_to(schema())
+        (pathlib.Path(work) / "node_modules").symlink_to(npm.installed(*PACKAGES))
         (pathlib.Path(work) / "manifests.mts").write_text(program(manifests))
         compiler = ["node", "node_modules/typescript/bin/tsc", "--strict", "--module", "nodenext", "--target", "es2022", "--skipLibCheck",
                     "manifests.mts"]
