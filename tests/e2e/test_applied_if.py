@@ -111,23 +111,14 @@ def test_signal_while_the_app_is_asked(stage, app, place):
     eventually(lambda: app.questions() == 1, what="the app is asked")
     replica.signal(signal.SIGTERM)
     replica.expect_exit(143)
-    pid = int(app.asked.read_text())
-    eventually(lambda: not is_alive(pid), what="the check is gone")
-
-
-def is_alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
+    replica.wait_gone()
 
 
 def test_check_that_hangs_is_bounded_by_wait_timeout(stage, app, place):
     app.check("exec sleep 600")
-    start(stage, app, "--wait-timeout", "1s").expect_exit(124)
-    pid = int(app.asked.read_text())
-    eventually(lambda: not is_alive(pid), what="the check is gone")
+    replica = start(stage, app, "--wait-timeout", "1s")
+    replica.expect_exit(124)
+    replica.wait_gone()
 
 
 def test_slow_check_under_the_lock_keeps_it(stage, app, place):
