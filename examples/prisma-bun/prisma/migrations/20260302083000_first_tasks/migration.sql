@@ -1,0 +1,1 @@
+INSERT INTO "task" ("title") VALUES ('buy milk'), ('water the plants');
