@@ -47,6 +47,12 @@ def pytest_unconfigure(config):
         shutil.rmtree(os.environ.pop(ROOT_VARIABLE), ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items):
+    """The modules that wait longest go first: at the end they would keep one worker busy while the others have nothing left."""
+    longest = ("test_redis_soak.py", "test_redis_sentinel.py")
+    items.sort(key=lambda item: item.path.name not in longest)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Tells fixtures whether the test passed, and a failed test's report what the replicas had said."""
