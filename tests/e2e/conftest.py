@@ -48,9 +48,12 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """The modules that wait longest go first: at the end they would keep one worker busy while the others have nothing left."""
+    """Spreads the modules that wait longest evenly among the others: together they would keep one worker long after the rest."""
     longest = ("test_redis_soak.py", "test_redis_sentinel.py")
-    items.sort(key=lambda item: item.path.name not in longest)
+    slow = sorted((item for item in items if item.path.name in longest), key=lambda item: longest.index(item.path.name))
+    items[:] = [item for item in items if item.path.name not in longest]
+    for n, item in enumerate(slow):
+        items.insert(n * (len(items) // len(slow)), item)
 
 
 @pytest.hookimpl(hookwrapper=True)
