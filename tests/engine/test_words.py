@@ -101,7 +101,8 @@ def session(terminal):
     facts = [terminal.ask(question) for question in (
         "stty size", "tty", "echo $-",
         "read -r stat </proc/$$/stat; set -- $stat; echo $1 $4 $5 $6 $7 $8",  # pid, parent, group, session, terminal, foreground
-        "grep -E '^Sig(Blk|Ign|Cgt)' /proc/$$/status", "grep -E '^Sig(Blk|Ign)' /proc/self/status")]
+        "grep -E '^Sig(Ign|Cgt)' /proc/$$/status",  # its mask may be that of a shell that is just forking
+        "grep -E '^Sig(Blk|Ign)' /proc/self/status")]
     facts += ["^C", job(terminal, "\x03"), "^Z", job(terminal, "\x1a"), terminal.ask("jobs")]
     terminal.send("fg\n")
     terminal.expect("goes on\n")
