@@ -3,8 +3,10 @@
 still signalled, ended and recorded."""
 import json
 import os
+import pathlib
 import signal
 import subprocess
+import tempfile
 
 import pytest
 
@@ -64,8 +66,11 @@ STRICTER = {"app:": "lacks the group", ":app": "lacks the user", ":": "lacks the
 
 @pytest.fixture(scope="module")
 def etc(root):
-    """Puts these files into the place of /etc/passwd and /etc/group, for what runs behind it."""
-    passwd, group = root / "passwd", root / "group"
+    """Puts these files into the place of /etc/passwd and /etc/group, for what runs behind it. `root` is for
+    all workers of the test run, and one must not truncate what another's commands are reading."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir=root))
+    folder.chmod(0o755)
+    passwd, group = folder / "passwd", folder / "group"
     passwd.write_text(PASSWD)
     group.write_text(GROUP)
     return inside(f"mount --bind {passwd} /etc/passwd && mount --bind {group} /etc/group")
