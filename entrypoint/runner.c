@@ -1,5 +1,6 @@
 #include "runner.h"
 
+#include "clock.h"
 #include "exitcodes.h"
 #include "later.h"
 #include "launch.h"
@@ -15,6 +16,7 @@
 #define LINE_BYTES_MAX 4096 /* PIPE_BUF: a pipe that is writable takes so much without blocking */
 #define PART_REST_MAX  256
 #define STALL_MS       20
+#define DRAIN_MS       2000 /* what a reader of the log may be late after the command's end, before lines are lost */
 #define ORPHANS_MS     20
 #define OVERDUE_MS     1000
 
@@ -40,6 +42,7 @@ struct runner {
     bool running, told_end, quiet;
     int status;
     int64_t lease_kill, stop_kill; /* what the leash was told, ms on CLOCK_BOOTTIME */
+    int64_t drained_by;            /* ms on CLOCK_BOOTTIME; 0 = the command has not ended */
     uv_poll_t *control;
     struct stream out, errors;
     struct tail *tail; /* NULL: nothing was ever started */
@@ -70,7 +73,7 @@ const struct tail *runner_tail(const struct runner *runner)
 
 void runner_order(struct runner *runner, const struct leash_order *order)
 {
-    if (!runner->running)
+    if (!runner->running || runner->told_end)
         return;
     if (order->kind == LEASH_EXTEND)
         runner->lease_kill = order->kill_at;
@@ -165,11 +168,16 @@ static void close_watched(uv_poll_t **poll, int fd)
 
 static void on_stream(uv_poll_t *poll, int status, int events);
 static void take_lines(struct stream *stream);
+static void finish(struct runner *runner);
 
 static void on_unstalled(void *user)
 {
     struct runner *runner = user;
     runner->later = NULL;
+    if (runner->drained_by) {
+        finish(runner);
+        return;
+    }
     struct stream *streams[] = {&runner->out, &runner->errors};
     for (size_t i = 0; i < 2; i++) {
         if (streams[i]->poll)
@@ -207,27 +215,35 @@ static void on_stream(uv_poll_t *poll, int status, int events)
     take_lines(stream);
 }
 
-/* What is still in the pipe; an orphan that keeps it open delays nobody. */
-static void finish_stream(struct stream *stream)
+/* Takes what is still in the pipe; an orphan that keeps it open delays nobody. False if a reader of the log who is late
+ * is worth another wait. */
+static bool drained(struct stream *stream)
 {
     do {
+        take_lines(stream);
+        if (stream->begun < stream->end && clock_boot_ms() < stream->runner->drained_by)
+            return false;
         while (stream->begun < stream->end)
             take_line(stream);
     } while (stream->poll && read_more(stream) && stream->end);
     if (stream->length)
         pass_line(stream);
     close_watched(&stream->poll, stream->fd);
+    return true;
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void finish(struct runner *runner)
 {
+    if (!runner->drained_by)
+        runner->drained_by = clock_boot_ms() + DRAIN_MS;
+    close_watched(&runner->control, runner->leash.control);
+    bool out = drained(&runner->out), errors = drained(&runner->errors);
+    if (!out || !errors)
+        return; /* on_unstalled comes back */
     later_cancel(runner->later);
     runner->later = NULL;
-    finish_stream(&runner->out);
-    finish_stream(&runner->errors);
-    close_watched(&runner->control, runner->leash.control);
     runner->running = false;
     runner->ended(runner->user, runner->status);
 }

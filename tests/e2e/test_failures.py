@@ -125,27 +125,70 @@ def test_waiter_that_came_after_the_failure_tries(stage):
     eventually(lambda: stage.database.applied() == {"v1"})
 
 
-def test_output_that_nobody_reads_costs_no_lock(stage):
-    """A log driver that stands still (a full pipe) for longer than the lease stops the command's output, not the heartbeats."""
-    fifo = stage.directory / "fifo"
-    os.mkfifo(fifo)
-    pipe = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
-    try:
-        script = stage.script('$STAMP start; i=0; while [ $i -lt 3000 ]; do echo "line $i 0123456789 0123456789 0123456789"; '
+class LogDriver:
+    """Reads a replica's standard output, a full pipe until it is told to."""
+
+    def __init__(self, stage):
+        self.path, self.read = stage.directory / "fifo", b""
+        os.mkfifo(self.path)
+        self.pipe = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+
+    def start(self, stage, lines):
+        script = stage.script(f'$STAMP start; i=0; while [ $i -lt {lines} ]; do echo "line $i 0123456789 0123456789 0123456789"; '
                               'i=$((i+1)); done; $STAMP end')
-        replica = stage.start(migrate=script, inside=["/bin/sh", "-c", f'exec "$@" > {fifo}', "sh"])
+        replica = stage.start(migrate=script, inside=["/bin/sh", "-c", f'exec "$@" > {self.path}', "sh"])
         stage.wait_command()
-        lasting(4)  # longer than the lease
-        assert not replica.saw("lost") and stage.database.lock_holder()
-        while replica.running():
+        return replica
+
+    def read_to_the_end(self, replica):
+        while True:
+            running = replica.running()
             try:
-                os.read(pipe, 65536)
+                self.read += os.read(self.pipe, 65536)
             except BlockingIOError:
+                if not running:
+                    return
                 lasting(0.01)
-        stage.expect_all_started([replica])
-    finally:
-        os.close(pipe)
+
+    def assert_read(self, lines):
+        numbers = [json.loads(line)["line"].split()[1] for line in self.read.splitlines() if b'"output"' in line]
+        assert numbers == [str(i) for i in range(lines)]
+
+
+@pytest.fixture
+def log_driver(stage):
+    driver = LogDriver(stage)
+    yield driver
+    os.close(driver.pipe)
+
+
+def test_output_that_nobody_reads_costs_no_lock(stage, log_driver):
+    """A log driver that stands still (a full pipe) for longer than the lease stops the command's output, not the heartbeats."""
+    replica = log_driver.start(stage, 3000)
+    lasting(4)  # longer than the lease
+    assert not replica.saw("lost") and stage.database.lock_holder()
+    log_driver.read_to_the_end(replica)
+    stage.expect_all_started([replica])
+    log_driver.assert_read(3000)
     stage.journal.assert_applied_once()
+    assert stage.database.states() == ["succeeded"]
+
+
+def test_output_that_is_read_after_the_end(stage, log_driver):
+    """What the command has left in its pipe is not lost if the log driver comes back only when the command has ended."""
+    replica = log_driver.start(stage, 1000)
+    eventually(lambda: stage.journal.ends() and len(replica.tree()) == 1, what="the command has ended")
+    lasting(0.3)
+    log_driver.read_to_the_end(replica)
+    stage.expect_all_started([replica])
+    log_driver.assert_read(1000)
+
+
+def test_output_that_nobody_reads_any_more(stage, log_driver):
+    """A log driver that never comes back keeps nobody from passing; standard error tells what was lost."""
+    replica = log_driver.start(stage, 1000)
+    stage.expect_all_started([replica])
+    assert "lost, as nobody read it" in replica.saw("error")[0]["message"]
     assert stage.database.states() == ["succeeded"]
 
 

@@ -2,8 +2,6 @@
 8 to 10, 23."""
 
 import signal
-import socket
-import struct
 
 import pytest
 
@@ -176,13 +174,6 @@ def test_short_pause_is_verified_and_the_run_goes_on(stage, freezer):
 
 # its connections go
 
-def reset(line):
-    """Closes the proxy's connections as a crashed host does: RST instead of FIN, on the next byte that comes."""
-    for connection in [c for c in line.connections if c.client.fileno() >= 0]:
-        connection.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.client.close()
-
-
 @pytest.mark.parametrize("how", ["closed", "reset", "killed by the server"])
 def test_connections_of_the_holder_are_cut(stage, proxy, how):
     """A lease is bound to no connection: the holder comes back on new ones, the command never notices."""
@@ -194,7 +185,7 @@ def test_connections_of_the_holder_are_cut(stage, proxy, how):
         if how == "closed":
             line.cut()
         elif how == "reset":
-            reset(line)
+            line.reset()
         else:
             for session in server.sessions():
                 server.admin.client_kill_filter(_id=session["id"])

@@ -98,6 +98,7 @@ def session(terminal):
     """What a user sees and finds at an interactive shell, as a list of facts."""
     terminal.expect("# ")
     terminal.ask("PS1=; stty -echo")
+    eventually(lambda: terminal.ask("stty size") != "0 0", what="the engine has set the window's size")
     facts = [terminal.ask(question) for question in (
         "stty size", "tty", "echo $-",
         "read -r stat </proc/$$/stat; set -- $stat; echo $1 $4 $5 $6 $7 $8",  # pid, parent, group, session, terminal, foreground

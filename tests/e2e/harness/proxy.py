@@ -2,6 +2,7 @@
 
 import re
 import socket
+import struct
 import threading
 import time
 
@@ -14,7 +15,7 @@ class Connection:
     def __init__(self, proxy, client, server):
         self.proxy, self.client, self.server, self.sent = proxy, client, server, b""
         self.tail = {UP: b"", DOWN: b""}
-        self.opened = proxy.opened
+        self.opened, self.resetting = proxy.opened, False
 
     def start(self):
         for direction, source, sink in ((UP, self.client, self.server), (DOWN, self.server, self.client)):
@@ -26,9 +27,18 @@ class Connection:
     def close(self):
         for end in (self.client, self.server):
             try:
-                end.shutdown(socket.SHUT_RDWR)
+                if self.resetting and end is self.client:
+                    end.close()
+                else:
+                    end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def reset(self):
+        """Closes the client's end as a host does that has been started anew: RST instead of FIN."""
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.resetting = True
+        self.client.shutdown(socket.SHUT_RD)  # tells the client nothing; the pump that reads from it closes it
 
     def _pump(self, direction, source, sink):
         try:
@@ -84,6 +94,11 @@ class Proxy:
         """Closes all connections."""
         for connection in list(self.connections):
             connection.close()
+
+    def reset(self):
+        """Resets all connections."""
+        for connection in list(self.connections):
+            connection.reset()
 
     def trap(self, direction, pattern, action="cut", where=lambda connection: True):
         """The next matching bytes are not passed on; instead the connection is cut ("cut"), its direction falls silent for
