@@ -362,6 +362,7 @@ void runner_start(struct runner *runner, const struct runner_job *job)
     runner->kind = job->kind;
     runner->quiet = job->quiet;
     runner->told_end = false;
+    runner->drained_by = 0;
     int status = launch_find(job->argv[0], job->environment, path, &err);
     struct leash_config config = {
         .path = path,

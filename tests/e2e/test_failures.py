@@ -133,10 +133,10 @@ class LogDriver:
         os.mkfifo(self.path)
         self.pipe = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
 
-    def start(self, stage, lines):
+    def start(self, stage, lines, *options):
         script = stage.script(f'$STAMP start; i=0; while [ $i -lt {lines} ]; do echo "line $i 0123456789 0123456789 0123456789"; '
                               'i=$((i+1)); done; $STAMP end')
-        replica = stage.start(migrate=script, inside=["/bin/sh", "-c", f'exec "$@" > {self.path}', "sh"])
+        replica = stage.start(*options, migrate=script, inside=["/bin/sh", "-c", f'exec "$@" > {self.path}', "sh"])
         stage.wait_command()
         return replica
 
@@ -162,9 +162,10 @@ def log_driver(stage):
     os.close(driver.pipe)
 
 
-def test_output_that_nobody_reads_costs_no_lock(stage, log_driver):
+@pytest.mark.parametrize("options", [(), ("--before", "true")], ids=["the only command", "the second command"])
+def test_output_that_nobody_reads_costs_no_lock(options, stage, log_driver):
     """A log driver that stands still (a full pipe) for longer than the lease stops the command's output, not the heartbeats."""
-    replica = log_driver.start(stage, 3000)
+    replica = log_driver.start(stage, 3000, *options)
     lasting(4)  # longer than the lease
     assert not replica.saw("lost") and stage.database.lock_holder()
     log_driver.read_to_the_end(replica)
