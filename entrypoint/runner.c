@@ -1,53 +1,42 @@
 #include "runner.h"
 
-#include "clock.h"
 #include "exitcodes.h"
 #include "later.h"
 #include "launch.h"
 #include "log.h"
+#include "output.h"
+#include "watch.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LINE_BYTES_MAX 4096 /* PIPE_BUF: a pipe that is writable takes so much without blocking */
-#define PART_REST_MAX  256
-#define STALL_MS       20
-#define DRAIN_MS       2000 /* what a reader of the log may be late after the command's end, before lines are lost */
-#define ORPHANS_MS     20
-#define OVERDUE_MS     1000
-
-struct stream {
-    struct runner *runner;
-    uv_poll_t *poll; /* NULL = not open */
-    int fd;
-    bool is_errors;
-    char bytes[LINE_BYTES_MAX / 2]; /* read, */
-    size_t begun, end;              /* ... and not yet taken from `begun` to `end` */
-    char line[LINE_BYTES_MAX];
-    size_t length;
-};
+#define ORPHANS_MS 20
+#define OVERDUE_MS 1000
 
 struct runner {
     uv_loop_t *loop;
-    const struct mask *mask;
     const struct user *who;
     runner_ended *ended;
     void *user;
     struct leash leash;
     enum command_kind kind;
-    bool running, told_end, quiet;
+    bool running, told_end;
     int status;
     int64_t lease_kill, stop_kill; /* what the leash was told, ms on CLOCK_BOOTTIME */
-    int64_t drained_by;            /* ms on CLOCK_BOOTTIME; 0 = the command has not ended */
-    uv_poll_t *control;
-    struct stream out, errors;
-    struct tail *tail; /* NULL: nothing was ever started */
+    struct watch *control;
+    struct output *output;
     struct later *later;
 };
+
+static void on_output_ended(void *user)
+{
+    struct runner *runner = user;
+    runner->running = false;
+    runner->ended(runner->user, runner->status);
+}
 
 struct runner *runner_new(uv_loop_t *loop, const struct mask *mask, const struct user *who, runner_ended *ended,
                           void *user)
@@ -56,19 +45,19 @@ struct runner *runner_new(uv_loop_t *loop, const struct mask *mask, const struct
     if (!runner)
         return NULL;
     runner->loop = loop;
-    runner->mask = mask;
     runner->who = who;
     runner->ended = ended;
     runner->user = user;
-    runner->out.runner = runner->errors.runner = runner;
-    runner->errors.is_errors = true;
-    return runner;
+    runner->output = output_new(loop, mask, on_output_ended, runner);
+    if (runner->output)
+        return runner;
+    free(runner);
+    return NULL;
 }
 
 const struct tail *runner_tail(const struct runner *runner)
 {
-    static const struct tail nothing;
-    return runner->tail ? runner->tail : &nothing;
+    return output_tail(runner->output);
 }
 
 void runner_order(struct runner *runner, const struct leash_order *order)
@@ -89,163 +78,12 @@ void runner_watch(struct runner *runner, int64_t now)
         kill(runner->leash.pid, SIGKILL); /* SIGCHLD brings us to runner_child_gone */
 }
 
-/* ---- output ------------------------------------------------------------------------------------------------------ */
-
-static void pass_line(struct stream *stream)
-{
-    char masked[LINE_BYTES_MAX + 256];
-    stream->line[stream->length] = '\0';
-    stream->length = 0;
-    mask_text(stream->runner->mask, stream->line, masked, sizeof masked);
-    tail_add(stream->runner->tail, masked);
-    log_output(stream->runner->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, command_names[stream->runner->kind],
-               stream->is_errors, masked);
-}
-
-/* A line that is longer than a pipe takes at once goes out in parts, cut where a word ends if there is such a place
- * near the end: a password that is cut in two would not be recognised. */
-static void pass_part(struct stream *stream)
-{
-    char rest[PART_REST_MAX];
-    size_t end = stream->length;
-    while (end > stream->length - PART_REST_MAX && !strchr(" \t,;\"'", stream->line[end - 1]))
-        end--;
-    if (end == stream->length - PART_REST_MAX)
-        end = stream->length;
-    size_t kept = stream->length - end;
-    memcpy(rest, stream->line + end, kept);
-    stream->length = end;
-    pass_line(stream);
-    memcpy(stream->line, rest, kept);
-    stream->length = kept;
-}
-
-/* Takes what was read up to the end of a line, or all of it if there is none. */
-static void take_line(struct stream *stream)
-{
-    while (stream->begun < stream->end) {
-        char c = stream->bytes[stream->begun++];
-        if (c == '\n') {
-            pass_line(stream);
-            return;
-        }
-        stream->line[stream->length++] = c ? c : '?';
-        if (stream->length == sizeof stream->line - 1) {
-            pass_part(stream);
-            return;
-        }
-    }
-}
-
-/* Reads more once all is taken. False at the end of the stream. */
-static bool read_more(struct stream *stream)
-{
-    ssize_t n = read(stream->fd, stream->bytes, sizeof stream->bytes);
-    stream->begun = 0;
-    stream->end = n > 0 ? (size_t)n : 0;
-    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
-}
-
-static bool writable(int fd)
-{
-    struct pollfd target = {.fd = fd, .events = POLLOUT};
-    return poll(&target, 1, 0) != 0; /* an error counts: the write will tell */
-}
-
-static void on_poll_closed(uv_handle_t *handle)
-{
-    free(handle);
-}
-
-static void close_watched(uv_poll_t **poll, int fd)
-{
-    if (!*poll)
-        return;
-    uv_close((uv_handle_t *)*poll, on_poll_closed);
-    *poll = NULL;
-    close(fd);
-}
-
-static void on_stream(uv_poll_t *poll, int status, int events);
-static void take_lines(struct stream *stream);
-static void finish(struct runner *runner);
-
-static void on_unstalled(void *user)
-{
-    struct runner *runner = user;
-    runner->later = NULL;
-    if (runner->drained_by) {
-        finish(runner);
-        return;
-    }
-    struct stream *streams[] = {&runner->out, &runner->errors};
-    for (size_t i = 0; i < 2; i++) {
-        if (streams[i]->poll)
-            uv_poll_start(streams[i]->poll, UV_READABLE, on_stream);
-        take_lines(streams[i]);
-    }
-}
-
-/* Whoever reads the container's log may be slow. The migration waits for him then, as it would without us; the loop,
- * and with it the heartbeat, must not. */
-static bool stalled(struct stream *stream)
-{
-    if (writable(stream->is_errors ? STDERR_FILENO : STDOUT_FILENO))
-        return false;
-    if (stream->poll)
-        uv_poll_stop(stream->poll);
-    if (!stream->runner->later)
-        stream->runner->later = later_call(stream->runner->loop, STALL_MS, on_unstalled, stream->runner);
-    return true;
-}
-
-static void take_lines(struct stream *stream)
-{
-    while (stream->begun < stream->end && !stalled(stream))
-        take_line(stream);
-}
-
-static void on_stream(uv_poll_t *poll, int status, int events)
-{
-    struct stream *stream = poll->data;
-    (void)status;
-    (void)events;
-    if (stream->begun == stream->end && !stalled(stream) && !read_more(stream))
-        close_watched(&stream->poll, stream->fd);
-    take_lines(stream);
-}
-
-/* Takes what is still in the pipe; an orphan that keeps it open delays nobody. False if a reader of the log who is late
- * is worth another wait. */
-static bool drained(struct stream *stream)
-{
-    do {
-        take_lines(stream);
-        if (stream->begun < stream->end && clock_boot_ms() < stream->runner->drained_by)
-            return false;
-        while (stream->begun < stream->end)
-            take_line(stream);
-    } while (stream->poll && read_more(stream) && stream->end);
-    if (stream->length)
-        pass_line(stream);
-    close_watched(&stream->poll, stream->fd);
-    return true;
-}
-
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void finish(struct runner *runner)
 {
-    if (!runner->drained_by)
-        runner->drained_by = clock_boot_ms() + DRAIN_MS;
-    close_watched(&runner->control, runner->leash.control);
-    bool out = drained(&runner->out), errors = drained(&runner->errors);
-    if (!out || !errors)
-        return; /* on_unstalled comes back */
-    later_cancel(runner->later);
-    runner->later = NULL;
-    runner->running = false;
-    runner->ended(runner->user, runner->status);
+    watch_close(&runner->control);
+    output_end(runner->output);
 }
 
 /* What the leash held came to us, the subreaper; it is gone when we have no child left. */
@@ -269,7 +107,7 @@ static void leash_is_gone(struct runner *runner)
             command_names[runner->kind]);
     runner->told_end = true;
     runner->status = EXIT_SIGNAL + SIGKILL;
-    uv_poll_stop(runner->control);
+    watch_for(runner->control, 0);
     later_cancel(runner->later);
     end_orphans(runner);
 }
@@ -290,11 +128,10 @@ void runner_child_gone(struct runner *runner, pid_t pid)
     }
 }
 
-static void on_news(uv_poll_t *poll, int status, int events)
+static void on_news(void *user, int events)
 {
-    struct runner *runner = poll->data;
+    struct runner *runner = user;
     struct leash_news news;
-    (void)status;
     (void)events;
     while (runner->running && leash_news(&runner->leash, &news) == 1) {
         if (news.kind == LEASH_CANNOT_BECOME || news.kind == LEASH_CANNOT_EXEC) {
@@ -318,16 +155,6 @@ static void on_news(uv_poll_t *poll, int status, int events)
 
 /* ---- the start --------------------------------------------------------------------------------------------------- */
 
-static uv_poll_t *watch(struct runner *runner, int fd, void *data, uv_poll_cb callback)
-{
-    uv_poll_t *poll = calloc(1, sizeof *poll);
-    if (!poll || uv_poll_init(runner->loop, poll, fd) != 0)
-        abort(); /* out of memory while a migration runs: the leash ends it */
-    poll->data = data;
-    uv_poll_start(poll, UV_READABLE, callback);
-    return poll;
-}
-
 static void on_not_started(void *user)
 {
     struct runner *runner = user;
@@ -339,30 +166,18 @@ static void not_started(struct runner *runner, int status, const struct err *err
 {
     log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the --%s command: %s", command_names[runner->kind],
             err->text);
-    tail_add(runner->tail, err->text);
+    output_keep(runner->output, err->text);
     runner->status = status;
     runner->later = later_call(runner->loop, 0, on_not_started, runner);
-}
-
-static void keep_output(struct runner *runner, bool again)
-{
-    if (again)
-        return;
-    free(runner->tail);
-    runner->tail = calloc(1, sizeof *runner->tail);
-    if (!runner->tail)
-        abort(); /* nothing runs yet */
 }
 
 void runner_start(struct runner *runner, const struct runner_job *job)
 {
     char path[LAUNCH_PATH_CAPACITY];
     struct err err;
-    keep_output(runner, job->again);
+    output_begin(runner->output, job->kind, job->quiet, job->again);
     runner->kind = job->kind;
-    runner->quiet = job->quiet;
     runner->told_end = false;
-    runner->drained_by = 0;
     int status = launch_find(job->argv[0], job->environment, path, &err);
     struct leash_config config = {
         .path = path,
@@ -383,11 +198,10 @@ void runner_start(struct runner *runner, const struct runner_job *job)
     runner->running = true;
     runner->lease_kill = job->kill_at;
     runner->stop_kill = INT64_MAX;
-    runner->out.fd = runner->leash.out;
-    runner->errors.fd = runner->leash.errors;
-    runner->control = watch(runner, runner->leash.control, runner, on_news);
-    runner->out.poll = watch(runner, runner->out.fd, &runner->out, on_stream);
-    runner->errors.poll = watch(runner, runner->errors.fd, &runner->errors, on_stream);
+    runner->control = watch_readable(runner->loop, runner->leash.control, on_news, runner);
+    if (!runner->control)
+        abort(); /* out of memory while a migration runs: the leash ends it */
+    output_read(runner->output, runner->leash.out, runner->leash.errors);
 }
 
 void runner_free(struct runner *runner)
@@ -395,9 +209,7 @@ void runner_free(struct runner *runner)
     if (!runner)
         return;
     later_cancel(runner->later);
-    close_watched(&runner->control, runner->leash.control);
-    close_watched(&runner->out.poll, runner->out.fd);
-    close_watched(&runner->errors.poll, runner->errors.fd);
-    free(runner->tail);
+    watch_close(&runner->control);
+    output_free(runner->output);
     free(runner);
 }

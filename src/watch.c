@@ -1,6 +1,7 @@
 #include "watch.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 struct watch {
     uv_poll_t poll;
@@ -34,6 +35,15 @@ int watch_for(struct watch *watch, int events)
     return events ? uv_poll_start(&watch->poll, events, on_poll) : uv_poll_stop(&watch->poll);
 }
 
+struct watch *watch_readable(uv_loop_t *loop, int fd, watch_ready *ready, void *user)
+{
+    struct watch *watch = watch_new(loop, fd, ready, user);
+    if (!watch || watch_for(watch, UV_READABLE) == 0)
+        return watch;
+    watch_free(watch);
+    return NULL;
+}
+
 int watch_fd(const struct watch *watch)
 {
     return watch->fd;
@@ -48,4 +58,14 @@ void watch_free(struct watch *watch)
 {
     if (watch)
         uv_close((uv_handle_t *)&watch->poll, on_closed);
+}
+
+void watch_close(struct watch **watch)
+{
+    if (!*watch)
+        return;
+    int fd = watch_fd(*watch);
+    watch_free(*watch);
+    close(fd);
+    *watch = NULL;
 }
