@@ -1,17 +1,10 @@
 #include "options_table.h"
 
+#include "options_places.h"
 #include "record.h"
-#include "redis_url.h"
 #include "times.h"
-#include "url.h"
-#include "variables.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <unistd.h>
 
 #define SCHEMA_LENGTH_MAX 63
 #define AT(member)        offsetof(struct options, member)
@@ -76,17 +69,7 @@ const struct option options_table[] = {
      "Postgres schema of the record tables"},
 };
 
-const char *const options_app_urls[APP_URLS] = {[APP_DATABASE_URL] = "DATABASE_URL", [APP_REDIS_URL] = "REDIS_URL"};
-
 const int options_count = (int)(sizeof options_table / sizeof options_table[0]);
-
-static enum origin origin_of(const enum origin origins[], const char *flag)
-{
-    int i = 0;
-    while (strcmp(options_table[i].flag, flag) != 0)
-        i++;
-    return origins[i];
-}
 
 bool options_consumes(const char *name)
 {
@@ -139,87 +122,6 @@ static int check_target(const struct options *options, struct err *err)
     return 0;
 }
 
-/* The database as a place to meet, or NULL if it is of another kind. An unknown scheme is an error: silently meeting in
- * a local directory instead would let every host migrate by itself. */
-static int database_as_lock(const char *database, const char *what, bool *usable, struct err *err)
-{
-    static const char *const others[] = {"mysql",       "mysql2",    "mariadb", "sqlite", "sqlite3", "mongodb",
-                                         "mongodb+srv", "sqlserver", "mssql",   "oracle", "libsql",  "file"};
-    *usable = url_has_scheme(database, "postgres") || url_has_scheme(database, "postgresql");
-    if (*usable || strncasecmp(database, "file:", 5) == 0 || strncasecmp(database, "sqlite:", 7) == 0)
-        return 0;
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (url_has_scheme(database, others[i]))
-            return 0;
-    return err_set(err, ERR_USAGE,
-                   "%s is not a database URL that lockstep knows; right would be postgres://HOST/DATABASE, or say "
-                   "where to meet with --lock (LOCKSTEP_LOCK)",
-                   what);
-}
-
-/* The embedded place: /var/lib/lockstep, or the user's own state directory if that may not be written. */
-static const char *local_directory(void)
-{
-    static char url[4096];
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    bool ours = access("/var/lib/lockstep", W_OK) == 0 || (errno == ENOENT && access("/var/lib", W_OK) == 0);
-    if (ours || (!state && !home))
-        return "file:/var/lib/lockstep";
-    if (state && state[0] == '/')
-        snprintf(url, sizeof url, "file:%s/lockstep", state);
-    else
-        snprintf(url, sizeof url, "file:%s/.local/state/lockstep", home ? home : "");
-    return url;
-}
-
-/* REDIS_URL as the place to meet, if the app has one. */
-static int redis_as_lock(const char *redis_url, struct err *err)
-{
-    if (redis_url && !redis_url_is(redis_url))
-        return err_set(
-            err, ERR_USAGE,
-            "REDIS_URL is not a Redis URL that lockstep knows; right would be redis://HOST:6379, or say where "
-            "to meet with --lock (LOCKSTEP_LOCK)");
-    return 0;
-}
-
-static int find_lock(struct options *options, const enum origin origins[], struct err *err)
-{
-    options->database_what = origin_of(origins, "--database") == ORIGIN_FLAG ? "--database" : "LOCKSTEP_DATABASE";
-    const char *app_urls[APP_URLS];
-    for (int i = 0; i < APP_URLS; i++)
-        if (variables_read(options_app_urls[i], &app_urls[i], &options->app_urls_from_file[i], err) != 0)
-            return -1;
-    const char *database_url = app_urls[APP_DATABASE_URL], *redis_url = app_urls[APP_REDIS_URL];
-    if (!options->database) {
-        options->database = database_url;
-        options->database_what = "DATABASE_URL";
-    }
-    options->lock_what = origin_of(origins, "--lock") == ORIGIN_FLAG ? "--lock" : "LOCKSTEP_LOCK";
-    bool usable = false;
-    bool asked_for = !options->lock || options->database != database_url; /* DATABASE_URL is the app's own otherwise */
-    if (options->database && asked_for &&
-        database_as_lock(options->database, options->database_what, &usable, err) != 0)
-        return -1;
-    if (options->lock)
-        return 0;
-    options->lock_what = usable ? options->database_what : redis_url ? "REDIS_URL" : "the default place";
-    options->lock = usable ? options->database : redis_url ? redis_url : local_directory();
-    return usable ? 0 : redis_as_lock(redis_url, err);
-}
-
-/* Another app may share a Redis, and would have its "default" too; a database is one app's own more often than not. */
-static int check_redis_name(const struct options *options, const enum origin origins[], struct err *err)
-{
-    if (!redis_url_is(options->lock) || origin_of(origins, "--name") != ORIGIN_PRESET)
-        return 0;
-    return err_set(
-        err, ERR_USAGE,
-        "--name (LOCKSTEP_NAME) is missing, which a Redis lock (%s) needs, as other apps may meet in the same "
-        "Redis; right would be --name shop, or another place with --lock (LOCKSTEP_LOCK)",
-        options->lock_what);
-}
-
 static int check_verb(const struct options *options, struct err *err)
 {
     static const char *const reserved[] = {"status", "logs", "retry", "doctor"};
@@ -255,5 +157,5 @@ int options_check(struct options *options, const enum origin origins[], struct e
                    : 0;
     if (check_verb(options, err) != 0 || check_name(options->name, err) != 0 || check_target(options, err) != 0)
         return -1;
-    return find_lock(options, origins, err) != 0 ? -1 : check_redis_name(options, origins, err);
+    return options_find_places(options, origins, err);
 }
