@@ -1,0 +1,39 @@
+/* A meeting place whose version is not what lockstep recorded, but what the migration tool's own table says (DESIGN
+ * section 2, rules 6 and 11). It stands before another backend, which keeps the lock and the records.
+ *
+ * A first look that finds the version there asks nothing but the tool's table: one connection, one query. */
+#ifndef LOCKSTEP_HISTORY_H
+#define LOCKSTEP_HISTORY_H
+
+#include "backend.h"
+#include "migrations.h"
+#include "url.h"
+
+/* What a preset and the user's options come to; made by history_plan, read by whoever asks the table. */
+struct history_plan {
+    const struct tool *tool;
+    const struct migrations *image;
+    char *applied_sql; /* one round trip: rows with the columns of the table, and an id */
+    char
+        *trouble_sql; /* what stands in the way of a migration: rows "running" or "failed", id, words; NULL = unknown */
+    char table[200];  /* for people; "" = the user's own query */
+    bool is_shared;   /* the place is in the very database that has the table: its connections do */
+};
+
+/* What the user says about the history; NULL where he says nothing. */
+struct history_words {
+    const char *applied_sql, *failed_sql;
+    const char *(*variable)(const char *name); /* of the environment: the tool's own settings; NULL if it is not set */
+};
+
+/* Works out the queries for `tool` at the database `url` (parsed). -1 with ERR_USAGE. The caller frees with
+ * history_plan_free. */
+int history_plan_make(struct history_plan *plan, const struct tool *tool, const struct migrations *image,
+                      const struct history_words *words, const struct url *url, struct err *err);
+
+void history_plan_free(struct history_plan *plan);
+
+/* Puts the history before `place`, which it then owns, also on failure. As backend_open. */
+struct backend *history_open(const struct backend_config *config, struct backend *place, struct err *err);
+
+#endif

@@ -1,0 +1,76 @@
+/* Presets for migration tools (DESIGN section 6): nothing but defaults for options, and how a tool's ids are read. The
+ * facts about each tool are in research/tools.md section 2. */
+#ifndef LOCKSTEP_TOOL_H
+#define LOCKSTEP_TOOL_H
+
+#include "err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define TOOL_FOLDERS_MAX 8
+#define TOOL_WORDS_MAX   4
+
+/* Where the image says which migrations it needs. */
+enum tool_source {
+    TOOL_FILES,   /* the files of one folder */
+    TOOL_TREE,    /* the files of a folder and of all below it */
+    TOOL_FOLDERS, /* the folders in one folder that hold the file `inside` */
+    TOOL_JOURNAL, /* Drizzle's meta/_journal.json: "when" is the id */
+    TOOL_SCRIPTS, /* Alembic's Python files: each names its revision and those that it follows */
+    TOOL_PLAN,    /* sqitch.plan, a change a line */
+};
+
+/* How an id is written the same way by the files and by the database. */
+enum tool_ids {
+    TOOL_TEXT,    /* byte for byte */
+    TOOL_NUMBER,  /* only its digits count, leading zeros do not */
+    TOOL_VERSION, /* 1_2 is 1.2, 01.2.0 is 1.2 (Flyway); what does not begin with a digit is text */
+};
+
+struct tool {
+    const char *name;
+    const char *title;                 /* what its makers call it */
+    const char *migrate;               /* default of --migrate; NULL = the user must say it */
+    const char *applied_if;            /* the tool's own check instead of files and a query; the rest is unused then */
+    const char *words[TOOL_WORDS_MAX]; /* programs whose name in a command gives the tool away */
+    const char *marks[TOOL_WORDS_MAX]; /* files of a project that do, relative to its directory */
+
+    enum tool_source source;
+    const char *folders[TOOL_FOLDERS_MAX]; /* default of --migrations: the one that is there */
+    const char *folder_variable;           /* the tool's own variable for it */
+    const char *pattern;                   /* default of --migrations-pattern: POSIX extended, group 1 is the id */
+    const char *inside;                    /* TOOL_FOLDERS */
+    enum tool_ids ids;
+    bool repeatable; /* Flyway's R__ files as well: their id has a checksum */
+    bool twins;      /* two files may have one id */
+
+    const char *schema; /* of the history table; NULL = the first of the connection's search path */
+    const char *table;  /* a name as SQL has it, that is quoted where it must be */
+    const char *schema_variable, *table_variable; /* the tool's own variables for them */
+    bool schema_of_url;                           /* the URL's ?schema= names the schema (Prisma) */
+    bool table_of_url;                            /* the URL's x-migrations-table names the table (golang-migrate) */
+    bool whole_path;     /* the tool finds its table anywhere on the search path, not only in the first schema */
+    const char *applied; /* default of --applied-sql, with {table}: a row for each id; "<=N" stands for all up to N */
+    const char *failed;  /* default of --failed-sql, with {table}: id, and the tool's own words or NULL; NULL = none */
+    const char *foreign; /* a column that a table of the same name has if it is another tool's: "dirty,inserted_at" */
+    const char *lock;    /* the key of the tool's own advisory lock, in decimal; NULL = none known */
+    const char *remedy;  /* for what `failed` finds, with {id}: what to type */
+    const char *environment[TOOL_WORDS_MAX]; /* NAME=VALUE that the command needs under our lock, unless it is set */
+};
+
+/* The preset `name`, or NULL. */
+const struct tool *tool_find(const char *name);
+
+/* The preset at `index`, NULL behind the last one; in the order of their names. */
+const struct tool *tool_at(size_t index);
+
+/* Writes the names of all presets, separated by commas, to `text`. */
+void tool_names(char *text, size_t capacity);
+
+/* Finds out which tool is meant (--tool auto): by the words of `command` (NULL = none; a shell line or a JSON array),
+ * else by the files in the current directory. Writes what gave it away to `why`. NULL with ERR_USAGE, which says what
+ * to add, if nothing does, or if two do. */
+const struct tool *tool_detect(const char *command, char *why, size_t capacity, struct err *err);
+
+#endif
