@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #define TOOL_FOLDERS_MAX 8
-#define TOOL_WORDS_MAX   4
+#define TOOL_WORDS_MAX   6
 
 /* Where the image says which migrations it needs. */
 enum tool_source {
@@ -28,22 +28,35 @@ enum tool_ids {
     TOOL_VERSION, /* 1_2 is 1.2, 01.2.0 is 1.2 (Flyway); what does not begin with a digit is text */
 };
 
+/* What two files of one id are. */
+enum tool_twins {
+    TOOL_TWINS_WRONG, /* a fault of the project: the tool would refuse them, or leave one out */
+    TOOL_TWINS_APART, /* two migrations, each with its own row (TypeORM) */
+    TOOL_TWINS_ONE,   /* two ways to one version (Flyway's V5__ and B5__) */
+};
+
+/* In SQL these stand for what is known only later:
+ *   {table}        the history table, qualified and quoted
+ *   {table_lock}   the table whose name has _lock behind it (knex)
+ *   {beside:NAME}  the table NAME in the same schema
+ *   {project}      the project of sqitch.plan, as a string literal */
 struct tool {
     const char *name;
-    const char *title;                 /* what its makers call it */
-    const char *migrate;               /* default of --migrate; NULL = the user must say it */
-    const char *applied_if;            /* the tool's own check instead of files and a query; the rest is unused then */
-    const char *words[TOOL_WORDS_MAX]; /* programs whose name in a command gives the tool away */
-    const char *marks[TOOL_WORDS_MAX]; /* files of a project that do, relative to its directory */
+    const char *title;      /* what its makers call it */
+    const char *migrate;    /* default of --migrate (tool_migrate fills in {folder}); NULL = the user must say it */
+    const char *applied_if; /* the tool's own check instead of files and a query; the rest is unused then */
+    const char *words[TOOL_WORDS_MAX]; /* programs whose name in a command gives the tool away; "a b" = a, later b */
+    const char *marks[TOOL_WORDS_MAX]; /* files of a project that do, as glob patterns; "a b" = both are there */
 
     enum tool_source source;
     const char *folders[TOOL_FOLDERS_MAX]; /* default of --migrations: the one that is there */
     const char *folder_variable;           /* the tool's own variable for it */
     const char *pattern;                   /* default of --migrations-pattern: POSIX extended, group 1 is the id */
+    const char *except;                    /* names that the pattern takes and the tool does not; NULL = none */
     const char *inside;                    /* TOOL_FOLDERS */
     enum tool_ids ids;
     bool repeatable; /* Flyway's R__ files as well: their id has a checksum */
-    bool twins;      /* two files may have one id */
+    enum tool_twins twins;
 
     const char *schema; /* of the history table; NULL = the first of the connection's search path */
     const char *table;  /* a name as SQL has it, that is quoted where it must be */
@@ -52,7 +65,8 @@ struct tool {
     bool table_of_url;                            /* the URL's x-migrations-table names the table (golang-migrate) */
     bool whole_path;     /* the tool finds its table anywhere on the search path, not only in the first schema */
     const char *applied; /* default of --applied-sql, with {table}: a row for each id; "<=N" stands for all up to N */
-    const char *failed;  /* default of --failed-sql, with {table}: id, and the tool's own words or NULL; NULL = none */
+    const char *failed;  /* default of --failed-sql, with {table}: what the tool would refuse to go on from; id, and
+                            its own words or NULL. NULL = nothing: the tool goes on by itself */
     const char *foreign; /* a column that a table of the same name has if it is another tool's: "dirty,inserted_at" */
     const char *lock;    /* the key of the tool's own advisory lock, in decimal; NULL = none known */
     const char *remedy;  /* for what `failed` finds, with {id}: what to type */
@@ -67,6 +81,10 @@ const struct tool *tool_at(size_t index);
 
 /* Writes the names of all presets, separated by commas, to `text`. */
 void tool_names(char *text, size_t capacity);
+
+/* Writes the tool's command to `text`, with the folder of the migrations in the place of {folder}. Returns -1 if it
+ * does not fit. */
+int tool_migrate(const struct tool *tool, const char *folder, char *text, size_t capacity);
 
 /* Finds out which tool is meant (--tool auto): by the words of `command` (NULL = none; a shell line or a JSON array),
  * else by the files in the current directory. Writes what gave it away to `why`. NULL with ERR_USAGE, which says what

@@ -1,0 +1,192 @@
+#include "migrations.h"
+
+#include "migrations_internal.h"
+#include "tool_config.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SAY_WHERE "--migrations DIR (LOCKSTEP_MIGRATIONS)"
+
+static int compile(struct reading *reading, const struct migrations_ask *ask)
+{
+    const char *pattern = ask->pattern ? ask->pattern : ask->tool->pattern;
+    char reason[160];
+    int failed = pattern ? regcomp(&reading->pattern, pattern, REG_EXTENDED) : 0;
+    if (failed) {
+        regerror(failed, &reading->pattern, reason, sizeof reason);
+        return err_set(reading->err, ERR_USAGE,
+                       "--migrations-pattern (LOCKSTEP_MIGRATIONS_PATTERN): %s is no regular expression: %s; right "
+                       "would be ^([0-9]+)_.*\\.sql$",
+                       pattern, reason);
+    }
+    reading->has_pattern = pattern;
+    reading->has_except = !ask->pattern && ask->tool->except &&
+                          regcomp(&reading->except, ask->tool->except, REG_EXTENDED | REG_NOSUB) == 0;
+    return 0;
+}
+
+bool migrations_matches(const struct reading *reading, const char *name, regmatch_t *group)
+{
+    regmatch_t groups[2] = {{.rm_so = 0, .rm_eo = (regoff_t)strlen(name)}, {.rm_so = -1}};
+    if (reading->has_pattern && regexec(&reading->pattern, name, 2, groups, 0) != 0)
+        return false;
+    if (reading->has_except && regexec(&reading->except, name, 0, NULL, 0) == 0)
+        return false;
+    *group = groups[1].rm_so >= 0 ? groups[1] : groups[0];
+    return true;
+}
+
+/* Locations as the tools write them: Flyway's filesystem:DIR, Atlas' file://DIR. */
+static const char *bare(const char *folder)
+{
+    static const char *const prefixes[] = {"filesystem:", "classpath:", "file://"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+        if (strncmp(folder, prefixes[i], strlen(prefixes[i])) == 0)
+            return folder + strlen(prefixes[i]);
+    return folder;
+}
+
+/* What says that a folder has this tool's migrations. */
+static bool is_there(const struct tool *tool, const char *folder)
+{
+    char path[PATH_CAPACITY];
+    snprintf(path, sizeof path, "%s/%s", folder,
+             tool->source == TOOL_JOURNAL ? "meta/_journal.json"
+             : tool->source == TOOL_PLAN  ? "sqitch.plan"
+                                          : ".");
+    return access(path, F_OK) == 0 || errno == EACCES;
+}
+
+static int read_one(struct reading *reading, const char *folder)
+{
+    static int (*const readers[])(struct reading *, const char *) = {
+        [TOOL_FILES] = migrations_read_folder,    [TOOL_TREE] = migrations_read_folder,
+        [TOOL_FOLDERS] = migrations_read_folder,  [TOOL_JOURNAL] = migrations_read_journal,
+        [TOOL_SCRIPTS] = migrations_read_scripts, [TOOL_PLAN] = migrations_read_plan,
+    };
+    char root[PATH_CAPACITY], below[PATH_CAPACITY];
+    snprintf(root, sizeof root, "%s", bare(folder));
+    size_t length = strlen(root);
+    while (length > 1 && root[length - 1] == '/')
+        root[--length] = '\0';
+    reading->root = root;
+    if (reading->tool->source == TOOL_SCRIPTS && /* Alembic's script_location was meant */
+        (size_t)snprintf(below, sizeof below, "%s/versions", root) < sizeof below && access(below, F_OK) == 0)
+        reading->root = below;
+    return readers[reading->tool->source](reading, reading->root);
+}
+
+/* Reads `folders`, one or more with commas between, as one set. */
+static int read_set(struct reading *reading, const char *folders)
+{
+    char *copy = strdup(folders);
+    char *rest = copy;
+    reading->capacity = 0;
+    *reading->migrations = (struct migrations){.ids = reading->tool->ids, .folder = strdup(folders)};
+    int result = copy && reading->migrations->folder ? 0 : migrations_no_memory(reading->err);
+    if (result == 0 && access(bare(folders), F_OK) == 0)
+        result = read_one(reading, folders); /* a folder may have a comma in its name */
+    else
+        for (char *part; result == 0 && (part = strsep(&rest, ","));)
+            result = read_one(reading, part + strspn(part, " "));
+    free(copy);
+    if (result == 0)
+        result = migrations_sort(reading);
+    if (result != 0)
+        migrations_free(reading->migrations);
+    return result;
+}
+
+static bool is_same(const struct migrations *a, const struct migrations *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = strcmp(a->list[i].id, b->list[i].id) == 0;
+    return same;
+}
+
+/* Takes one more of the preset's folders into account: the first that has migrations counts, a second may only have
+ * the same ones (a source folder beside the compiled one). */
+static int consider(struct reading *reading, struct migrations *best, const char *folder)
+{
+    struct migrations next;
+    reading->migrations = &next;
+    if (read_set(reading, folder) != 0)
+        return -1;
+    if (!best->folder || (best->count == 0 && next.count > 0)) {
+        migrations_free(best);
+        *best = next;
+        return 0;
+    }
+    int result = next.count == 0 || is_same(best, &next)
+                     ? 0
+                     : err_set(reading->err, ERR_USAGE,
+                               "%s: there are migrations in %s and others in %s; say which are meant with " SAY_WHERE,
+                               reading->tool->name, best->folder, next.folder);
+    migrations_free(&next);
+    return result;
+}
+
+static int find(struct reading *reading, struct migrations *best)
+{
+    char looked[256] = "";
+    size_t length = 0;
+    for (int i = 0; i < TOOL_FOLDERS_MAX && reading->tool->folders[i]; i++) {
+        const char *pattern = reading->tool->folders[i];
+        glob_t found = {.gl_pathc = 0};
+        int result = 0;
+        if (glob(pattern, 0, NULL, &found) == 0)
+            for (size_t n = 0; result == 0 && n < found.gl_pathc; n++)
+                if (is_there(reading->tool, found.gl_pathv[n]))
+                    result = consider(reading, best, found.gl_pathv[n]);
+        globfree(&found);
+        if (result != 0)
+            return -1;
+        if (length < sizeof looked)
+            length += (size_t)snprintf(looked + length, sizeof looked - length, "%s%s", length ? ", " : "", pattern);
+    }
+    if (best->folder)
+        return 0;
+    return err_set(reading->err, ERR_USAGE,
+                   "%s: no migrations found (looked for %s); say where they are with " SAY_WHERE, reading->tool->name,
+                   length ? looked : "nothing");
+}
+
+/* What went wrong in a folder that the user named is said with the name of that option. */
+static int blame(const struct migrations_ask *ask, struct err *err)
+{
+    if (ask->folder_what && err->code == ERR_USAGE)
+        err_set(err, ERR_USAGE, "%s: %s", ask->folder_what, err->text);
+    return -1;
+}
+
+int migrations_read(struct migrations *migrations, const struct migrations_ask *ask, struct err *err)
+{
+    struct reading reading = {.tool = ask->tool, .migrations = migrations, .err = err};
+    char configured[1024];
+    int result = compile(&reading, ask);
+    *migrations = (struct migrations){.list = NULL};
+    if (result == 0 && ask->folder)
+        result = read_set(&reading, ask->folder) == 0 ? 0 : blame(ask, err);
+    else if (result == 0 && tool_configured_folder(ask->tool, configured, sizeof configured) == 0 &&
+             is_there(ask->tool, configured))
+        result = read_set(&reading, configured);
+    else if (result == 0)
+        result = find(&reading, migrations);
+    if (result == 0)
+        result = migrations_hash(migrations, ask->tool->source, err);
+    if (result == 0)
+        result = migrations_name_newest(migrations, err);
+    if (result != 0)
+        migrations_free(migrations);
+    if (reading.has_pattern)
+        regfree(&reading.pattern);
+    if (reading.has_except)
+        regfree(&reading.except);
+    return result;
+}

@@ -1,0 +1,71 @@
+#include "tool.h"
+
+#include "err.h"
+#include "tool_presets.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct tool *tool_at(size_t index)
+{
+    const struct tool *node = tool_presets_node;
+    const struct tool *other = tool_presets_other;
+    for (;; index--) {
+        bool node_first = node->name && (!other->name || strcmp(node->name, other->name) < 0);
+        const struct tool *next = node_first ? node : other;
+        if (!next->name || index == 0)
+            return next->name ? next : NULL;
+        node += node_first;
+        other += !node_first;
+    }
+}
+
+const struct tool *tool_find(const char *name)
+{
+    const struct tool *tool;
+    for (size_t i = 0; (tool = tool_at(i)); i++)
+        if (strcmp(tool->name, name) == 0)
+            return tool;
+    return NULL;
+}
+
+void tool_names(char *text, size_t capacity)
+{
+    const struct tool *tool;
+    size_t length = 0;
+    for (size_t i = 0; (tool = tool_at(i)) && length < capacity; i++)
+        length += (size_t)snprintf(text + length, capacity - length, "%s%s", i ? ", " : "", tool->name);
+}
+
+/* In the shell's and in JSON's double quotes a backslash takes a character's meaning away; only the shell's give a
+ * meaning to $ and `. */
+static int append_quoted(char *text, size_t capacity, size_t *length, const char *folder, bool is_shell)
+{
+    for (const char *c = folder; *c; c++) {
+        if (*length + 3 > capacity)
+            return -1;
+        if (strchr(is_shell ? "\"\\$`" : "\"\\", *c))
+            text[(*length)++] = '\\';
+        text[(*length)++] = *c;
+    }
+    return 0;
+}
+
+int tool_migrate(const struct tool *tool, const char *folder, char *text, size_t capacity)
+{
+    static const char mark[] = "{folder}";
+    size_t length = 0;
+    for (const char *c = tool->migrate; *c;) {
+        if (strncmp(c, mark, sizeof mark - 1) == 0) {
+            if (append_quoted(text, capacity, &length, folder, *tool->migrate != '[') != 0)
+                return -1;
+            c += sizeof mark - 1;
+        } else {
+            if (length + 2 > capacity)
+                return -1;
+            text[length++] = *c++;
+        }
+    }
+    text[length] = '\0';
+    return 0;
+}

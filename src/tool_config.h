@@ -1,0 +1,20 @@
+/* What a project's own configuration says about a tool: only what stands there as a literal string. Code that works a
+ * name out is not understood, and says nothing. */
+#ifndef LOCKSTEP_TOOL_CONFIG_H
+#define LOCKSTEP_TOOL_CONFIG_H
+
+#include "tool.h"
+
+#include <stddef.h>
+
+/* Writes the names of the history table, raw and without quotes, that the project configures for `tool`, "" for one
+ * that it does not. `folder` is where the migrations were found (Alembic's env.py is above it). Returns how many were
+ * found. */
+int tool_configured_table(const struct tool *tool, const char *folder, char *schema, size_t schema_capacity,
+                          char *table, size_t table_capacity);
+
+/* Writes the folder of the migrations that the project configures for `tool`, relative to the current directory.
+ * Returns 0, or -1 if it configures none. */
+int tool_configured_folder(const struct tool *tool, char *folder, size_t capacity);
+
+#endif

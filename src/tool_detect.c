@@ -1,0 +1,165 @@
+/* --tool auto: the command's words tell, or else the project's files. */
+#include "tool.h"
+
+#include <cjson/cJSON.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEPARATORS " \t\r\n;&|()<>\"'`"
+
+/* The words of a shell line, of an array, and of a shell line within one ("sh", "-c", "..."), all as one list. */
+static char *spell(const char *command)
+{
+    cJSON *array = cJSON_Parse(command);
+    const cJSON *word;
+    size_t capacity = strlen(command) + 1;
+    char *line = calloc(1, capacity + 1);
+    if (line && cJSON_IsArray(array)) {
+        cJSON_ArrayForEach(word, array)
+        {
+            if (cJSON_IsString(word)) /* unescaped it is not longer than it was */
+                strcat(strcat(line, word->valuestring), " ");
+        }
+    } else if (line) {
+        strcpy(line, command);
+    }
+    cJSON_Delete(array);
+    return line;
+}
+
+/* The program's name: no option, no URL, no setting of a variable; its path and quotes do not count. */
+static const char *base_name(const char *word)
+{
+    const char *slash = strrchr(word, '/');
+    if (*word == '-' || strstr(word, "://") || strchr(word, '='))
+        return "";
+    return slash ? slash + 1 : word;
+}
+
+static char **split(char *line, size_t *count)
+{
+    char *state;
+    char **words = calloc(strlen(line) / 2 + 2, sizeof *words);
+    *count = 0;
+    for (char *word = strtok_r(line, SEPARATORS, &state); words && word; word = strtok_r(NULL, SEPARATORS, &state))
+        words[(*count)++] = word;
+    return words;
+}
+
+/* Whether the programs of `phrase`, "a" or "a b", are among the words in that order. */
+static bool has_phrase(char *const *words, size_t count, const char *phrase)
+{
+    for (size_t i = 0; i < count && *phrase; i++) {
+        size_t length = strcspn(phrase, " ");
+        const char *name = base_name(words[i]);
+        if (strlen(name) == length && memcmp(name, phrase, length) == 0)
+            phrase += length + (phrase[length] == ' ');
+    }
+    return !*phrase;
+}
+
+/* Its program is called as a hundred other things are (`npm run migrate`, `bin/migrate`); its options are not. */
+static bool is_golang_migrate(char *const *words, size_t count)
+{
+    static const char *const options[] = {"-path", "-source", "-database"};
+    bool has_option = false;
+    for (size_t i = 1; i < count; i++)
+        for (size_t n = 0; n < sizeof options / sizeof options[0]; n++) {
+            const char *option = words[i] + (strncmp(words[i], "--", 2) == 0);
+            has_option |= strncmp(option, options[n], strlen(options[n])) == 0;
+        }
+    return has_option && has_phrase(words, count, "migrate");
+}
+
+static const char *told_by_words(const struct tool *tool, char *const *words, size_t count)
+{
+    for (int i = 0; i < TOOL_WORDS_MAX && tool->words[i]; i++)
+        if (strcmp(tool->words[i], "migrate") == 0 ? is_golang_migrate(words, count)
+                                                   : has_phrase(words, count, tool->words[i]))
+            return tool->words[i];
+    return NULL;
+}
+
+/* Whether all the patterns of `mark` match a file. */
+static bool has_files(const char *mark)
+{
+    char pattern[256];
+    bool found = true;
+    while (found && *mark) {
+        glob_t files = {.gl_pathc = 0};
+        size_t length = strcspn(mark, " ");
+        snprintf(pattern, sizeof pattern, "%.*s", (int)length, mark);
+        found = glob(pattern, 0, NULL, &files) == 0;
+        globfree(&files);
+        mark += length + strspn(mark + length, " ");
+    }
+    return found;
+}
+
+static const char *told_by_files(const struct tool *tool)
+{
+    for (int i = 0; i < TOOL_WORDS_MAX && tool->marks[i]; i++)
+        if (has_files(tool->marks[i]))
+            return tool->marks[i];
+    return NULL;
+}
+
+/* The tool that something tells of, and what did; a second one is one too many. */
+struct found {
+    const struct tool *tool, *other;
+    const char *what, *other_what;
+};
+
+static void find(struct found *found, char *const *words, size_t count)
+{
+    const struct tool *tool;
+    *found = (struct found){.tool = NULL};
+    for (size_t i = 0; (tool = tool_at(i)) && !found->other; i++) {
+        const char *what = words ? told_by_words(tool, words, count) : told_by_files(tool);
+        if (!what)
+            continue;
+        *(found->tool ? &found->other : &found->tool) = tool;
+        *(found->what ? &found->other_what : &found->what) = what;
+    }
+}
+
+static const struct tool *refuse(const struct found *found, struct err *err)
+{
+    char names[400];
+    tool_names(names, sizeof names);
+    if (found->tool)
+        err_set(err, ERR_USAGE,
+                "it may be %s (by %s) or %s (by %s) that migrates; say which with --tool NAME (LOCKSTEP_TOOL)",
+                found->tool->name, found->what, found->other->name, found->other_what);
+    else
+        err_set(
+            err, ERR_USAGE,
+            "no migration tool is known by the command or the files here; say --tool NAME (LOCKSTEP_TOOL), --target "
+            "VERSION (LOCKSTEP_TARGET), --target-files 'migrations/*.sql' (LOCKSTEP_TARGET_FILES) or --applied-if CMD "
+            "(LOCKSTEP_APPLIED_IF). NAME: %s",
+            names);
+    return NULL;
+}
+
+const struct tool *tool_detect(const char *command, char *why, size_t capacity, struct err *err)
+{
+    struct found found = {.tool = NULL};
+    size_t count = 0;
+    char *line = command ? spell(command) : NULL;
+    char **words = line ? split(line, &count) : NULL;
+    if (words)
+        find(&found, words, count);
+    const char *by = "the command's";
+    if (!found.tool) {
+        find(&found, NULL, 0);
+        by = "the file";
+    }
+    free(words);
+    free(line);
+    if (!found.tool || found.other)
+        return refuse(&found, err);
+    snprintf(why, capacity, "%s %s", by, found.what);
+    return found.tool;
+}
