@@ -27,16 +27,14 @@ static int database_as_lock(const char *database, const char *what, bool *usable
 {
     static const char *const others[] = {"mysql",       "mysql2",    "mariadb", "sqlite", "sqlite3", "mongodb",
                                          "mongodb+srv", "sqlserver", "mssql",   "oracle", "libsql",  "file"};
-    *usable = url_has_scheme(database, "postgres") || url_has_scheme(database, "postgresql");
+    *usable = url_is_postgres(database);
     if (*usable || strncasecmp(database, "file:", 5) == 0 || strncasecmp(database, "sqlite:", 7) == 0)
         return 0;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (url_has_scheme(database, others[i]))
             return 0;
-    return err_set(err, ERR_USAGE,
-                   "%s is not a database URL that lockstep knows; right would be postgres://HOST/DATABASE, or say "
-                   "where to meet with --lock (LOCKSTEP_LOCK)",
-                   what);
+    struct url url;
+    return url_parse(&url, database, what, err); /* which says what is known */
 }
 
 /* The embedded place: /var/lib/lockstep, or the user's own state directory if that may not be written. */

@@ -18,11 +18,6 @@ static bool is_file(const char *url)
     return strncmp(url, FILE_SCHEME, strlen(FILE_SCHEME)) == 0;
 }
 
-static bool is_postgres(const char *url)
-{
-    return url_has_scheme(url, "postgres") || url_has_scheme(url, "postgresql");
-}
-
 static int check_file(const char *url, const char *what, char *shown, size_t capacity, struct err *err)
 {
     const char *directory = url + strlen(FILE_SCHEME);
@@ -50,7 +45,7 @@ int backend_check_url(const char *url, const char *what, char *shown, size_t cap
         return check_file(url, what, shown, capacity, err);
     if (redis_url_is(url))
         return check_redis(url, what, shown, capacity, err);
-    if (!is_postgres(url))
+    if (!url_is_postgres(url))
         return err_set(err, ERR_USAGE,
                        "%s names no place to meet that lockstep knows; known are postgres://..., redis://... (rediss, "
                        "redis+unix, redis+sentinel), and file:/DIRECTORY",
@@ -65,7 +60,7 @@ int backend_check_url(const char *url, const char *what, char *shown, size_t cap
 
 bool backend_is_split(const char *url, const char *database)
 {
-    return redis_url_is(url) && database && is_postgres(database);
+    return redis_url_is(url) && database && url_is_postgres(database);
 }
 
 struct backend *backend_open(const struct backend_config *config, struct err *err)

@@ -1,21 +1,44 @@
 #include "url.h"
 
-#include <libpq-fe.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
-
-/* A parse in progress: values are written one after the other into url->storage, none is longer than in the text. */
-struct parser {
-    struct url_reader reader;
-    struct url *url;
-};
 
 bool url_has_scheme(const char *text, const char *scheme)
 {
     size_t length = strlen(scheme);
     return strncasecmp(text, scheme, length) == 0 && strncmp(text + length, "://", 3) == 0;
+}
+
+struct url_span url_trim(const char *text)
+{
+    struct url_span span = {text, text + strlen(text)};
+    for (bool quoted = false;; quoted = true) {
+        while (span.from < span.to && isspace((unsigned char)*span.from))
+            span.from++;
+        while (span.from < span.to && isspace((unsigned char)span.to[-1]))
+            span.to--;
+        if (quoted || span.to - span.from < 2 || (*span.from != '"' && *span.from != '\'') || span.to[-1] != *span.from)
+            return span;
+        span.from++;
+        span.to--;
+    }
+}
+
+/* The next character of a parameter's name that counts, in lower case; moves `name` behind it. */
+static int next_of_name(const char **name)
+{
+    *name += strspn(*name, "-_ ");
+    return **name ? tolower((unsigned char)*(*name)++) : '\0';
+}
+
+bool url_name_is(const char *name, const char *known)
+{
+    int c;
+    while ((c = next_of_name(&name)) == next_of_name(&known))
+        if (c == '\0')
+            return true;
+    return false;
 }
 
 static int hex_digit(char c)
@@ -158,152 +181,4 @@ int url_check_parameter(const struct url_reader *reader, const struct url_parame
         return err_set(reader->err, ERR_USAGE, "%s has an unknown parameter; in a password & must be %%26", what);
     return err_set(reader->err, ERR_USAGE, "%s has the unknown parameter \"%.64s\"; known are %s", what, name,
                    known_ones);
-}
-
-/* The last one counts, as in libpq. Returns false if there is no room. */
-static bool set(struct url *url, const char *keyword, const char *value)
-{
-    for (int i = 0; i < url->count; i++) {
-        if (strcmp(url->keywords[i], keyword) == 0) {
-            url->values[i] = value;
-            return true;
-        }
-    }
-    if (url->count == URL_OPTIONS_MAX)
-        return false;
-    url->keywords[url->count] = keyword;
-    url->values[url->count++] = value;
-    return true;
-}
-
-static int add(struct parser *p, const char *keyword, const char *value)
-{
-    return set(p->url, keyword, value)
-               ? 0
-               : err_set(p->reader.err, ERR_USAGE, "%s has too many parameters", p->reader.what);
-}
-
-static int add_list(struct parser *p, const char *keyword, const char *list)
-{
-    char *value = strcpy(p->reader.next, list);
-    p->reader.next += strlen(list) + 1;
-    return add(p, keyword, value);
-}
-
-/* Hosts separated by commas, to libpq's parallel lists "host" and "port". */
-static int parse_hosts(struct parser *p)
-{
-    char hosts[1024] = "", ports[1024] = "";
-    struct url_span rest = p->reader.parts.hosts, item;
-    bool any_port = false;
-    if ((size_t)(rest.to - rest.from) >= sizeof hosts)
-        return err_set(p->reader.err, ERR_USAGE, "%s has too long a list of hosts", p->reader.what);
-    for (bool first = true; url_next(&rest, ',', &item); first = false) {
-        struct url_host host;
-        if (url_read_host(&p->reader, item, &host) != 0)
-            return -1;
-        char port[8] = "";
-        if (host.port)
-            snprintf(port, sizeof port, "%d", host.port);
-        size_t used = strlen(hosts), used_ports = strlen(ports);
-        snprintf(hosts + used, sizeof hosts - used, "%s%s", first ? "" : ",", url_value(&p->reader, host.name));
-        snprintf(ports + used_ports, sizeof ports - used_ports, "%s%s", first ? "" : ",", port);
-        any_port = any_port || host.port;
-    }
-    return (hosts[0] && add_list(p, "host", hosts) != 0) || (any_port && add_list(p, "port", ports) != 0) ? -1 : 0;
-}
-
-/* The value of an empty piece is the default, so there is none to add. */
-static int add_piece(struct parser *p, const char *keyword, struct url_span piece)
-{
-    return piece.from < piece.to ? add(p, keyword, url_value(&p->reader, piece)) : 0;
-}
-
-/* The option of the linked libpq that `name` is; NULL if there is none. */
-static const PQconninfoOption *known_option(const char *name)
-{
-    static PQconninfoOption *known; /* built once; it is needed as long as the process lives */
-    if (!known)
-        known = PQconndefaults();
-    for (const PQconninfoOption *option = known; option && option->keyword; option++)
-        if (strcmp(option->keyword, name) == 0)
-            return option;
-    return NULL;
-}
-
-static int parse_parameters(struct parser *p)
-{
-    struct url_span rest = p->reader.parts.query;
-    struct url_parameter parameter;
-    while (url_next_parameter(&rest, &parameter)) {
-        const char *name = url_value(&p->reader, parameter.name);
-        const PQconninfoOption *option = known_option(name);
-        if (url_check_parameter(&p->reader, &parameter, name, option, "libpq's, such as sslmode") != 0 ||
-            add(p, option->keyword, url_value(&p->reader, parameter.value)) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int parse(struct parser *p, const char *text)
-{
-    struct url_parts *parts = &p->reader.parts;
-    url_split(parts, text);
-    struct url_span database = parts->path;
-    database.from += database.from < database.to; /* its slash */
-    bool done = url_check_at(&p->reader) == 0 && add_piece(p, "user", parts->user) == 0 &&
-                add_piece(p, "password", parts->password) == 0 && parse_hosts(p) == 0 &&
-                add_piece(p, "dbname", database) == 0 && parse_parameters(p) == 0;
-    return done ? 0 : -1;
-}
-
-int url_parse(struct url *url, const char *text, const char *what, struct err *err)
-{
-    *url = (struct url){.count = 0};
-    if (!url_has_scheme(text, "postgres") && !url_has_scheme(text, "postgresql"))
-        return err_set(err, ERR_USAGE, "%s is not a postgres:// URL", what);
-    url->storage = malloc(4 * strlen(text) + 64); /* hosts are decoded and then joined: each byte at most twice */
-    if (!url->storage)
-        return err_set(err, ERR_SYSTEM, "out of memory");
-    struct parser parser = {.reader = {.what = what, .next = url->storage, .err = err}, .url = url};
-    int result = parse(&parser, text);
-    if (result == 0 && parser.reader.has_null)
-        result = err_set(err, ERR_USAGE, "%s contains %%00, which no value can hold", what);
-    if (result != 0)
-        url_free(url);
-    return result;
-}
-
-const char *url_get(const struct url *url, const char *keyword)
-{
-    for (int i = 0; i < url->count; i++)
-        if (strcmp(url->keywords[i], keyword) == 0)
-            return url->values[i];
-    return NULL;
-}
-
-const char *url_or_default(const struct url *url, const char *keyword)
-{
-    const char *value = url_get(url, keyword);
-    const PQconninfoOption *option = value ? NULL : known_option(keyword);
-    return value ? value : option ? option->val : NULL;
-}
-
-void url_set(struct url *url, const char *keyword, const char *value)
-{
-    set(url, keyword, value);
-}
-
-void url_show(const struct url *url, char *shown, size_t capacity)
-{
-    const char *user = url_get(url, "user"), *host = url_get(url, "host"), *port = url_get(url, "port");
-    const char *database = url_get(url, "dbname");
-    snprintf(shown, capacity, "postgres://%s%s%s%s%s/%s", user ? user : "", user ? "@" : "", host ? host : "",
-             port ? ":" : "", port ? port : "", database ? database : "");
-}
-
-void url_free(struct url *url)
-{
-    free(url->storage);
-    *url = (struct url){.count = 0};
 }

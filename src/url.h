@@ -1,6 +1,7 @@
-/* Connection URLs: what those of all places share, and those of Postgres. We take them apart ourselves: libpq takes a
- * URL whose scheme it does not know as the name of a database and connects to the local socket, and its messages quote
- * pieces of the URL, perhaps of the password (measured; see the URL table of the research notes). */
+/* Connection URLs: what those of all places share, and those of Postgres in the dialects of the apps' languages. We
+ * take them apart ourselves: libpq takes a URL whose scheme it does not know as the name of a database and connects to
+ * the local socket, it refuses the parameters of every other driver, and its messages quote pieces of the URL, perhaps
+ * of the password (measured; see the URL table of the research notes). */
 #ifndef LOCKSTEP_URL_H
 #define LOCKSTEP_URL_H
 
@@ -9,7 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define URL_OPTIONS_MAX 40
+#define URL_OPTIONS_MAX      40
+#define URL_DROPPED_CAPACITY 256
 
 /* The libpq keywords of a connection; arrays as PQconnectStartParams takes them, ended by a NULL keyword. */
 struct url {
@@ -17,10 +19,28 @@ struct url {
     const char *values[URL_OPTIONS_MAX + 1];
     int count;
     char *storage; /* owns every value */
+
+    /* What the dialect says beside the keywords. NULL = the URL does not say. */
+    const char *schema;           /* the first one of the search path, as the server calls it (unquoted, folded): from
+                                   * schema, search_path, currentSchema, ...; NULL too if that is "$user" */
+    const char *migrations_table; /* golang-migrate's x-migrations-table */
+    bool migrations_table_quoted; /* ... which is written as SQL: "schema"."table" (x-migrations-table-quoted) */
+    bool pooled;                  /* it looks like a pooler's: pgbouncer=true, Neon's and Supabase's names */
+
+    /* `options` has settings that parameters asked for, which some poolers refuse; `plain_options` is the value without
+     * them, "" if the user gave no options. */
+    bool has_settings;
+    const char *plain_options;
+
+    char dropped[URL_DROPPED_CAPACITY]; /* names of parameters that mean nothing to libpq, "a, b"; "" = none */
 };
 
 /* Whether `text` begins with `scheme` and "://", in any case. */
 bool url_has_scheme(const char *text, const char *scheme);
+
+/* Whether `text` is for url_parse: a URL of any Postgres dialect (postgres://, postgresql+psycopg2://, ecto://,
+ * jdbc:postgresql:, ...), or the keyword form of .NET (Host=...;Username=...). */
+bool url_is_postgres(const char *text);
 
 /* Writes [from, to) with its percent-encoded bytes decoded to `out`, which has room for to - from bytes, and returns
  * their number; there is no terminator. A lone % is taken literally: it can only be meant so. */
@@ -30,6 +50,12 @@ size_t url_decode(const char *from, const char *to, char *out);
 struct url_span {
     const char *from, *to;
 };
+
+/* `text` without white space around it and then without one pair of quotes: env files keep both. */
+struct url_span url_trim(const char *text);
+
+/* Whether `name` is `known` but for case, hyphens, underscores and spaces: ssl-mode, SSL Mode and sslmode are one. */
+bool url_name_is(const char *name, const char *known);
 
 /* scheme://user:password@hosts/path?query. The path begins with its slash, the query behind its question mark; these
  * and the hosts are empty where the URL has none. */
@@ -77,8 +103,10 @@ int url_read_host(const struct url_reader *reader, struct url_span item, struct 
 int url_check_parameter(const struct url_reader *reader, const struct url_parameter *parameter, const char *name,
                         bool known, const char *known_ones);
 
-/* Takes `text` (postgres:// or postgresql://) apart. `what` is what the user called it, for messages. On success the
- * caller frees `url` with url_free. Returns -1 with ERR_USAGE; the message never contains a part of the password. */
+/* Takes `text`, of which url_is_postgres is true, apart; of any other text the error says which ones are known. `what`
+ * is what the user called it, for messages. On success the caller frees `url` with url_free. Returns -1 with ERR_USAGE;
+ * the message never contains a part of the password. Parameters that nobody knows are dropped, not refused: drivers add
+ * new ones; but what could be a piece of a password that was not encoded is refused. */
 int url_parse(struct url *url, const char *text, const char *what, struct err *err);
 
 /* The value of `keyword`, or NULL. Owned by `url`. */
@@ -90,7 +118,8 @@ const char *url_or_default(const struct url *url, const char *keyword);
 /* Sets `keyword` to `value`; both must live as long as `url`. Nothing happens if there are URL_OPTIONS_MAX others. */
 void url_set(struct url *url, const char *keyword, const char *value);
 
-/* Writes postgres://user@host:port/database, without the password and the parameters, to `shown`. */
+/* Writes postgres://user@host:port/database, without the password and the parameters, to `shown`; host and database as
+ * the environment has them where `url` has none. */
 void url_show(const struct url *url, char *shown, size_t capacity);
 
 void url_free(struct url *url);

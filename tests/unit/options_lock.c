@@ -88,7 +88,7 @@ static void unknown_scheme_is_an_error(void **state)
         const char *says;
     } rows[] = {
         {"unknown scheme", {{CHECK_VERB}, {"DATABASE_URL=nonsense://h/d"}}, "DATABASE_URL"},
-        {"a driver's scheme", {{CHECK_VERB, "--database=postgresql+psycopg2://h/d"}, {NULL}}, "--database"},
+        {"Prisma Accelerate", {{CHECK_VERB, "--database=prisma://h/?api_key=hunter22"}, {NULL}}, "--database"},
         {"no scheme", {{CHECK_VERB}, {"LOCKSTEP_DATABASE=shop"}}, "LOCKSTEP_DATABASE"},
         {"conninfo", {{CHECK_VERB}, {"DATABASE_URL=host=h password=hunter22"}}, "DATABASE_URL"},
         {"no Redis", {{NAMED}, {"REDIS_URL=memcached://:hunter22@h"}}, "REDIS_URL"},

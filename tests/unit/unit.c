@@ -101,12 +101,11 @@ const char *__asan_default_options(void)
 int main(void)
 {
     int (*const groups[])(void) = {
-        unit_url,          unit_url_secret,  unit_mask,        unit_options,    unit_options_lock,
-        unit_command,      unit_environment, unit_launch,      unit_tail,       unit_err,
-        unit_digest,       unit_target,      unit_times,       unit_file_state, unit_file_state_end,
-        unit_gate_wait,    unit_gate_time,   unit_gate_hold,   unit_gate_lease, unit_gate_signal,
-        unit_gate_record,  unit_redis_url,   unit_redis_error, unit_redis_link, unit_redis_link_end,
-        unit_redis_client, unit_user,
+        unit_url,        unit_url_secret,     unit_url_dialect,  unit_mask,           unit_options,   unit_options_lock,
+        unit_command,    unit_environment,    unit_launch,       unit_tail,           unit_err,       unit_digest,
+        unit_target,     unit_times,          unit_file_state,   unit_file_state_end, unit_gate_wait, unit_gate_time,
+        unit_gate_hold,  unit_gate_lease,     unit_gate_signal,  unit_gate_record,    unit_redis_url, unit_redis_error,
+        unit_redis_link, unit_redis_link_end, unit_redis_client, unit_user,
     };
     for (size_t i = 0; i < UNIT_COUNT(groups); i++)
         groups[i]();

@@ -36,6 +36,7 @@ int unit_tail(void);
 int unit_target(void);
 int unit_times(void);
 int unit_url(void);
+int unit_url_dialect(void);
 int unit_url_secret(void);
 int unit_user(void);
 
