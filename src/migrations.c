@@ -116,18 +116,19 @@ static int consider(struct reading *reading, struct migrations *best, const char
 {
     struct migrations next;
     reading->migrations = &next;
-    if (read_set(reading, folder) != 0)
+    int result = read_set(reading, folder);
+    reading->migrations = best;
+    if (result != 0)
         return -1;
     if (!best->folder || (best->count == 0 && next.count > 0)) {
         migrations_free(best);
         *best = next;
         return 0;
     }
-    int result = next.count == 0 || is_same(best, &next)
-                     ? 0
-                     : err_set(reading->err, ERR_USAGE,
-                               "%s: there are migrations in %s and others in %s; say which are meant with " SAY_WHERE,
-                               reading->tool->name, best->folder, next.folder);
+    if (next.count > 0 && !is_same(best, &next))
+        result = err_set(reading->err, ERR_USAGE,
+                         "%s: there are migrations in %s and others in %s; say which are meant with " SAY_WHERE,
+                         reading->tool->name, best->folder, next.folder);
     migrations_free(&next);
     return result;
 }

@@ -119,7 +119,7 @@ static int visit_script(struct reading *reading, const char *path, const char *n
     if (!text)
         return -1;
     const char *value;
-    for (const char *c = text; *c;) {
+    for (const char *c = text + (strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0); *c;) {
         if ((value = value_of(c, "revision"))) {
             found = true;
             forget(&revision);

@@ -59,7 +59,7 @@ struct tool {
     enum tool_twins twins;
 
     const char *schema; /* of the history table; NULL = the first of the connection's search path */
-    const char *table;  /* a name as SQL has it, that is quoted where it must be */
+    const char *table;  /* raw: without quotes, in its own case */
     const char *schema_variable, *table_variable; /* the tool's own variables for them */
     bool schema_of_url;                           /* the URL's ?schema= names the schema (Prisma) */
     bool table_of_url;                            /* the URL's x-migrations-table names the table (golang-migrate) */

@@ -134,12 +134,11 @@ static const struct tool *refuse(const struct found *found, struct err *err)
                 "it may be %s (by %s) or %s (by %s) that migrates; say which with --tool NAME (LOCKSTEP_TOOL)",
                 found->tool->name, found->what, found->other->name, found->other_what);
     else
-        err_set(
-            err, ERR_USAGE,
-            "no migration tool is known by the command or the files here; say --tool NAME (LOCKSTEP_TOOL), --target "
-            "VERSION (LOCKSTEP_TARGET), --target-files 'migrations/*.sql' (LOCKSTEP_TARGET_FILES) or --applied-if CMD "
-            "(LOCKSTEP_APPLIED_IF). NAME: %s",
-            names);
+        err_set(err, ERR_USAGE,
+                "neither the command nor a file here tells the migration tool; say --tool NAME (LOCKSTEP_TOOL), "
+                "--target V (LOCKSTEP_TARGET), --target-files 'migrations/*.sql' (LOCKSTEP_TARGET_FILES) or "
+                "--applied-if CMD (LOCKSTEP_APPLIED_IF); NAME: %s",
+                names);
     return NULL;
 }
 

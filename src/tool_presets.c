@@ -231,18 +231,6 @@ const struct tool tool_presets_other[] = {
         .applied = "SELECT version FROM {table}",
     },
     {
-        .name = "sql-migrate",
-        .title = "sql-migrate",
-        .migrate = "[\"sql-migrate\", \"up\", \"-env=production\"]",
-        .words = {"sql-migrate"},
-        .marks = {"dbconfig.yml"},
-        .source = TOOL_FILES,
-        .folders = {"migrations", "migrations/postgres"},
-        .pattern = "^(.+\\.sql)$",
-        .table = "gorp_migrations",
-        .applied = "SELECT id FROM {table}",
-    },
-    {
         .name = "sqitch",
         .title = "Sqitch",
         .migrate = "sqitch deploy \"db:$DATABASE_URL\"",
@@ -258,6 +246,18 @@ const struct tool tool_presets_other[] = {
                    "row_number() OVER (PARTITION BY change ORDER BY planned_at, committed_at) AS nth FROM {table} "
                    "WHERE project = {project}) numbered",
         .lock = "75474063",
+    },
+    {
+        .name = "sql-migrate",
+        .title = "sql-migrate",
+        .migrate = "[\"sql-migrate\", \"up\", \"-env=production\"]",
+        .words = {"sql-migrate"},
+        .marks = {"dbconfig.yml"},
+        .source = TOOL_FILES,
+        .folders = {"migrations", "migrations/postgres"},
+        .pattern = "^(.+\\.sql)$",
+        .table = "gorp_migrations",
+        .applied = "SELECT id FROM {table}",
     },
     {
         .name = "sqlx",

@@ -129,7 +129,7 @@ const struct tool tool_presets_node[] = {
         .folders = {"migrations", "db/migrations", "src/migrations", "src/db/migrations", "database/migrations",
                     "dist/migrations"},
         .pattern = "^(.+\\.(cjs|js|cts|ts))$",
-        .table = "\"SequelizeMeta\"",
+        .table = "SequelizeMeta",
         .applied = "SELECT name FROM {table}",
     },
     {

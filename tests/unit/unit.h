@@ -25,6 +25,8 @@ int unit_gate_time(void);
 int unit_gate_wait(void);
 int unit_launch(void);
 int unit_mask(void);
+int unit_migrations_files(void);
+int unit_migrations_lists(void);
 int unit_options(void);
 int unit_options_lock(void);
 int unit_redis_client(void);
@@ -35,10 +37,12 @@ int unit_redis_url(void);
 int unit_tail(void);
 int unit_target(void);
 int unit_times(void);
+int unit_tool(void);
 int unit_url(void);
 int unit_url_dialect(void);
 int unit_url_secret(void);
 int unit_user(void);
+int unit_verdict(void);
 
 /* Runs one group and adds it to the closing line; returns how many of its tests failed. */
 int unit_run(const char *group, const struct CMUnitTest tests[], size_t count);
