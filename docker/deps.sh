@@ -25,14 +25,15 @@ set -euo pipefail
 
 suite=trixie
 
-# Source package and exact version, in build order.  To add a library: a line
-# here and a function build_NAME below ("-" in the name becomes "_").
+# Source package, exact version, and the SHA-256 of its .dsc, in build order.  To
+# add a library: a line here and a function build_NAME below ("-" in the name
+# becomes "_").
 pins='
-cjson          1.7.18-3.1+deb13u1
-libuv1         1.50.0-2
-openssl        3.5.7-1~deb13u2
-hiredis        1.2.0-6
-postgresql-17  17.11-0+deb13u1
+cjson          1.7.18-3.1+deb13u1  57b560dc195f857987986588ba2eb05f5f30d409c8dc715decfb582d5e56ecbf
+libuv1         1.50.0-2            5691ae93bdd0c9b147e76290bc8816c805f565b6a52ad23691a31b6092056abc
+openssl        3.5.7-1~deb13u2     25904642004d30c5c3da4642a72a7d09f8d9eb6e5ce62dab53c0371114faf8f2
+hiredis        1.2.0-6             9e14f474f15d92c7ad1c9cb7c9ad0f1f8cc202492503103973f1fc08361d1cc6
+postgresql-17  17.11-0+deb13u1     bf148ae423a982707c3f60672c3a072ef62b701bd9f5df847d9f4b8c9b3e3b18
 '
 
 # Just what a bare Debian lacks; dpkg-dev brings perl, patch, make, tar, xz.
@@ -192,9 +193,28 @@ offered() { # versions of source package $1, newest first
 		sed -n 's/^Version: //p' | sort -rVu
 }
 
-# Downloads and unpacks package $1, as version $2 when it can be had, else as
-# the newest that can: in a static binary a security update beats a pin.
-# Sets $got to the version taken.
+# Downloads file $1 of package $2 from the mirror's pool if its SHA-256 is $3.
+from_pool() {
+	local uri prefix=${2:0:1}
+	case $2 in lib*) prefix=${2:0:4} ;; esac
+	uri=$(sed -n '/^URIs: /{s///p;q}' "$work/apt/debian.sources")
+	priv /usr/lib/apt/apt-helper download-file "$uri/pool/main/$prefix/$2/$1" "$1" "SHA256:$3" >>"$log" 2>&1
+}
+
+# Downloads package $1 as version $2, whose .dsc has the SHA-256 $3: a mirror may
+# still have the files of a version that its index names no more, and not yet
+# those of the one that it names.
+fetch_pinned() {
+	local dsc=$1_${2#*:}.dsc hash file
+	from_pool "$dsc" "$1" "$3" || return 1
+	while read -r hash file; do
+		from_pool "$file" "$1" "$hash" || return 1
+	done < <(awk '/^Checksums-Sha256:/ {on = 1; next} /^[^ ]/ {on = 0} on {print $1, $3}' "$dsc")
+}
+
+# Downloads and unpacks package $1, as version $2 when it is offered, else as the
+# newest that can be had (in a static binary a security update beats a pin), else
+# as version $2 all the same, by the SHA-256 $3.  Sets $got to the version taken.
 fetch() {
 	local v versions
 	versions=$(offered "$1")
@@ -213,6 +233,10 @@ fetch() {
 		fi
 		say "warning: $1 $v is offered, but cannot be downloaded"
 	done
+	if [ -z "$got" ] && (cd "$work/src/$1" && fetch_pinned "$1" "$2" "$3"); then
+		say "note: taking $1 $2 (pinned) by its checksum"
+		got=$2
+	fi
 	[ -n "$got" ] || die "$1 could not be downloaded; see $log"
 	# dpkg-source applies Debian's patches.  It would look for the uploader's
 	# key, which a machine need not have: apt has checked the .dsc by its hash.
@@ -338,10 +362,10 @@ say "reading the source index of Debian $suite"
 find_mirror
 
 versions=
-while read -r name pin; do
+while read -r name pin hash; do
 	[ -n "$name" ] || continue
 	say "fetching $name $pin"
-	fetch "$name" "$pin"
+	fetch "$name" "$pin" "$hash"
 	say "building $name $got"
 	step="building $name $got"
 	# Not in a condition: there, the shell would ignore errexit.

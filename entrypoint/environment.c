@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADDED_MAX (6 + APP_URLS)
+#define ADDED_MAX (6 + APP_URLS + TOOL_WORDS_MAX)
 
 static bool names(const char *entry, const char *name)
 {
@@ -155,6 +155,21 @@ char **environment_of_check(const struct options *options, char *const environme
     return entries;
 }
 
+/* What the tool needs under our lock, unless the user has said otherwise. */
+static size_t add_of_tool(const struct options *options, char **entries, size_t count)
+{
+    size_t before = count;
+    for (int i = 0; options->preset && i < TOOL_WORDS_MAX && options->preset->environment[i]; i++) {
+        const char *entry = options->preset->environment[i];
+        size_t length = strcspn(entry, "="), n = 0;
+        while (n < before && !(strncmp(entries[n], entry, length) == 0 && entries[n][length] == '='))
+            n++;
+        if (n == before)
+            entries[count++] = checked(strdup(entry));
+    }
+    return count;
+}
+
 char **environment_of_command(const struct options *options, char *const environment[], const char *home,
                               const char *target, uint64_t token, int attempt, enum run_state previous)
 {
@@ -171,6 +186,7 @@ char **environment_of_command(const struct options *options, char *const environ
     snprintf(application, sizeof application, "lockstep:%s:%" PRIu64, options->name, token);
     if (!has_name)
         entries[n++] = entry_of("PGAPPNAME", application);
+    n = add_of_tool(options, entries, n);
     snprintf(number, sizeof number, "%d", attempt);
     entries[n++] = entry_of("LOCKSTEP_ATTEMPT", number);
     entries[n++] = entry_of("LOCKSTEP_PREVIOUS", run_state_name(previous));

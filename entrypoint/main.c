@@ -1,5 +1,6 @@
 /* lockstep: one replica migrates, the others wait, each then executes its command. This file is the story. */
 #include "backend.h"
+#include "doctor.h"
 #include "exitcodes.h"
 #include "init.h"
 #include "options.h"
@@ -60,6 +61,9 @@ static int pass_and_become(const struct options *options, struct mask *mask, str
     int status = plan_make(&plan, options, environ, &err);
     if (status != 0) {
         fail(status, &err);
+    } else if (options->verb == VERB_DOCTOR) {
+        process_restore(inherited, true); /* a signal ends it */
+        status = doctor(options, &plan, mask);
     } else {
         bool start_despite = false;
         status = passage_go(&(struct passage_config){.options = options,
@@ -67,9 +71,11 @@ static int pass_and_become(const struct options *options, struct mask *mask, str
                                                      .mask = mask,
                                                      .target = plan.target,
                                                      .place = plan.place,
+                                                     .migrate = plan.migrate,
                                                      .commands = plan.commands,
                                                      .who = &plan.who,
-                                                     .environment = environ},
+                                                     .environment = environ,
+                                                     .history = plan.has_history ? &plan.history : NULL},
                             &start_despite);
         if (options->command && (status == 0 || start_despite))
             status = become_app(options, &plan, inherited);

@@ -16,8 +16,8 @@ static const struct {
     const char *word;
     enum verb verb;
 } verbs[] = {
-    {"run", VERB_RUN},       {"migrate", VERB_MIGRATE}, {"wait", VERB_WAIT},         {"check", VERB_CHECK},
-    {"schema", VERB_SCHEMA}, {"--help", VERB_HELP},     {"--version", VERB_VERSION},
+    {"run", VERB_RUN},       {"migrate", VERB_MIGRATE}, {"wait", VERB_WAIT},   {"check", VERB_CHECK},
+    {"doctor", VERB_DOCTOR}, {"schema", VERB_SCHEMA},   {"--help", VERB_HELP}, {"--version", VERB_VERSION},
 };
 
 int64_t options_duration(const char *text)
@@ -285,6 +285,7 @@ char *options_help(void)
           "  lockstep migrate [OPTIONS]                       pass the gate, then exit 0\n"
           "  lockstep wait [OPTIONS] [[--] COMMAND [ARG...]]  never migrate: wait, then exec COMMAND or exit 0\n"
           "  lockstep check [OPTIONS]                         one look: exit 0 = version there, 1 = pending\n"
+          "  lockstep doctor [OPTIONS]                        try everything a start would need, say what is wrong\n"
           "  lockstep schema [OPTIONS]                        print the DDL of the record tables\n"
           "  lockstep --help | --version\n\nOptions, each also a variable (the flag wins):\n\n",
           out);

@@ -6,13 +6,14 @@
 #include "command.h"
 #include "err.h"
 #include "log.h"
+#include "tool.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define OPTION_LIST_MAX 64
 
-enum verb { VERB_RUN, VERB_MIGRATE, VERB_WAIT, VERB_CHECK, VERB_SCHEMA, VERB_HELP, VERB_VERSION };
+enum verb { VERB_RUN, VERB_MIGRATE, VERB_WAIT, VERB_CHECK, VERB_DOCTOR, VERB_SCHEMA, VERB_HELP, VERB_VERSION };
 
 struct option_list {
     const char *items[OPTION_LIST_MAX];
@@ -37,6 +38,10 @@ struct options {
     const char *database_what;
     const char *commands[COMMANDS]; /* NULL = not given */
     const char *target;
+    const char *tool;                                                       /* NULL = not given */
+    const char *migrations, *migrations_pattern, *applied_sql, *failed_sql; /* NULL = the preset's */
+    const struct tool *preset;                                              /* that was named or found; NULL = none */
+    char preset_why[160];                                                   /* what gave it away; "" = it was named */
     const char *schema;
     const char *user, *migrate_user; /* NULL = whoever lockstep runs as; NULL = user */
     struct option_list target_files, unset;

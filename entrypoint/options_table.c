@@ -23,6 +23,18 @@ const struct option options_table[] = {
      "the database that is migrated; default: DATABASE_URL"},
     {"--migrate", "LOCKSTEP_MIGRATE", "CMD", OPTION_TEXT, AT(commands[COMMAND_MIGRATE]), NULL, 0, 0, NULL, false,
      "the migration command; a JSON array is executed, anything else runs by /bin/sh -c"},
+    {"--tool", "LOCKSTEP_TOOL", "NAME", OPTION_TEXT, AT(tool), NULL, 0, 0, NULL, false,
+     "the migration tool, whose own files and table say what is pending: prisma, alembic, rails, ...; auto finds it "
+     "out, "
+     "and is the default if nothing else says what the image needs"},
+    {"--migrations", "LOCKSTEP_MIGRATIONS", "DIR", OPTION_TEXT, AT(migrations), NULL, 0, 0, NULL, false,
+     "where the image's migrations are; default: where the tool has them"},
+    {"--migrations-pattern", "LOCKSTEP_MIGRATIONS_PATTERN", "RE", OPTION_TEXT, AT(migrations_pattern), NULL, 0, 0, NULL,
+     false, "which files there are migrations; the first group of this POSIX extended expression is the id"},
+    {"--applied-sql", "LOCKSTEP_APPLIED_SQL", "SQL", OPTION_TEXT, AT(applied_sql), NULL, 0, 0, NULL, false,
+     "query for the ids that the database has; a row <=N stands for all up to N"},
+    {"--failed-sql", "LOCKSTEP_FAILED_SQL", "SQL", OPTION_TEXT, AT(failed_sql), NULL, 0, 0, NULL, false,
+     "query for what stands in the way of the tool: ids, and perhaps why; nothing is started then"},
     {"--target", "LOCKSTEP_TARGET", "V", OPTION_TEXT, AT(target), NULL, 0, 0, NULL, false,
      "the version that this image needs"},
     {"--target-files", "LOCKSTEP_TARGET_FILES", "GLOB", OPTION_LIST, AT(target_files), NULL, 0, 0, NULL, false,
@@ -86,76 +98,4 @@ bool options_consumes(const char *name)
             return true;
     }
     return false;
-}
-
-static int check_name(const char *name, struct err *err)
-{
-    size_t good = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-    if (name[good] || good >= NAME_CAPACITY)
-        return err_set(err, ERR_USAGE,
-                       "--name (LOCKSTEP_NAME): %s is not a name for a gate; right would be 1 to %d "
-                       "letters, digits, dots, hyphens and underscores",
-                       options_quoted(name), NAME_CAPACITY - 1);
-    return 0;
-}
-
-static int check_target(const struct options *options, struct err *err)
-{
-    const char *said[3];
-    int count = 0;
-    if (options->target)
-        said[count++] = "--target (LOCKSTEP_TARGET)";
-    if (options->target_files.count)
-        said[count++] = "--target-files (LOCKSTEP_TARGET_FILES)";
-    if (options->commands[COMMAND_APPLIED_IF])
-        said[count++] = "--applied-if (LOCKSTEP_APPLIED_IF)";
-    if (count > 1)
-        return err_set(err, ERR_USAGE, "%s and %s both say what the image needs; right would be one of them", said[0],
-                       said[1]);
-    if (count == 0)
-        return err_set(err, ERR_USAGE,
-                       "nothing says what version the image needs; add --target VERSION (LOCKSTEP_TARGET), "
-                       "--target-files GLOB (LOCKSTEP_TARGET_FILES), such as --target-files 'migrations/*.sql', or "
-                       "--applied-if CMD (LOCKSTEP_APPLIED_IF)");
-    if (options->target && strlen(options->target) >= TARGET_CAPACITY)
-        return err_set(err, ERR_USAGE, "--target (LOCKSTEP_TARGET) is longer than %d bytes", TARGET_CAPACITY - 1);
-    return 0;
-}
-
-static int check_verb(const struct options *options, struct err *err)
-{
-    static const char *const reserved[] = {"status", "logs", "retry", "doctor"};
-    for (size_t i = 0; options->first_word && i < sizeof reserved / sizeof reserved[0]; i++)
-        if (strcmp(options->first_word, reserved[i]) == 0)
-            return err_set(err, ERR_USAGE,
-                           "%s is not in this version of lockstep; a program of that name goes behind --", reserved[i]);
-    bool migrates = options->verb == VERB_RUN || options->verb == VERB_MIGRATE;
-    if (options->verb == VERB_RUN && !options->command)
-        return err_set(err, ERR_USAGE,
-                       "run needs the COMMAND to execute once the version is there; right would be lockstep "
-                       "run [OPTIONS] COMMAND, or one of migrate, wait, check, schema, --help");
-    if (options->command && (options->verb == VERB_MIGRATE || options->verb == VERB_CHECK))
-        return err_set(err, ERR_USAGE,
-                       "%s: %s takes no COMMAND; the migration's goes into --migrate "
-                       "(LOCKSTEP_MIGRATE)",
-                       options_quoted(options->command[0]), options->verb == VERB_CHECK ? "check" : "migrate");
-    if (migrates && !options->commands[COMMAND_MIGRATE])
-        return err_set(err, ERR_USAGE,
-                       "--migrate (LOCKSTEP_MIGRATE) is missing; right would be --migrate 'npm run migrate', "
-                       "or the verb wait for a container that never migrates");
-    return 0;
-}
-
-int options_check(struct options *options, const enum origin origins[], struct err *err)
-{
-    if (strlen(options->schema) > SCHEMA_LENGTH_MAX)
-        return err_set(err, ERR_USAGE, "--schema (LOCKSTEP_SCHEMA) is longer than %d bytes, where Postgres cuts names",
-                       SCHEMA_LENGTH_MAX);
-    if (options->verb == VERB_SCHEMA)
-        return options->command
-                   ? err_set(err, ERR_USAGE, "%s: schema takes no COMMAND", options_quoted(options->command[0]))
-                   : 0;
-    if (check_verb(options, err) != 0 || check_name(options->name, err) != 0 || check_target(options, err) != 0)
-        return -1;
-    return options_find_places(options, origins, err);
 }

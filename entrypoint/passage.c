@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "exitcodes.h"
 #include "identity.h"
+#include "place.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -54,6 +55,8 @@ static void remember_look(struct passage *p, const struct look *look)
     p->words.last = look->last;
     free(p->words.failed_tail);
     p->words.failed_tail = strndup(look->tail, look->tail_length);
+    free(p->blocked);
+    p->blocked = look->blocked ? strdup(look->blocked) : NULL;
 }
 
 void passage_problem(struct passage *p, const struct err *err)
@@ -202,39 +205,19 @@ static struct gate_config gate_config_of(const struct passage *p)
     };
 }
 
-static void show_command(struct passage *p)
-{
-    char text[sizeof p->command_text] = "", masked[sizeof p->command_text];
-    const char *raw = p->config->options->commands[COMMAND_MIGRATE];
-    snprintf(text, sizeof text, "%s", raw ? raw : "");
-    mask_text(p->config->mask, text, masked, sizeof masked);
-    utf8_clean(masked, p->command_text, sizeof p->command_text); /* Postgres refuses half a character */
-}
-
 static int open_backend(struct passage *p, struct err *err)
 {
-    const struct options *o = p->config->options;
-    struct backend_config config = {
-        .loop = &p->loop,
-        .url = o->lock,
-        .name = o->name,
-        .target = p->config->target,
-        .schema = o->schema,
-        .database_url = o->database,
-        .command = p->command_text,
-        .version = LOCKSTEP_VERSION,
-        .allow_eviction = o->allow_eviction,
-        .holder = &p->me,
-        .times = times_from_lease(o->lease),
-        .connect_timeout = o->connect_timeout,
-        .ca = {.file = getenv("SSL_CERT_FILE"), .directory = getenv("SSL_CERT_DIR"), .home = getenv("HOME")},
-        .handlers = {.reply = on_reply,
-                     .disconnected = on_disconnected,
-                     .woken = on_woken,
-                     .connected = on_connected,
-                     .warned = on_warned},
-        .user = p,
-    };
+    struct backend_config config = place_config(p->config->options, p->config->target, p->config->history);
+    place_command(p->config->migrate, p->config->mask, p->command_text);
+    config.loop = &p->loop;
+    config.command = p->command_text;
+    config.holder = &p->me;
+    config.handlers = (struct backend_handlers){.reply = on_reply,
+                                                .disconnected = on_disconnected,
+                                                .woken = on_woken,
+                                                .connected = on_connected,
+                                                .warned = on_warned};
+    config.user = p;
     p->backend = backend_open(&config, err);
     p->runner = runner_new(&p->loop, p->config->mask, p->config->who, passage_step_ended, p);
     p->applied_if.runner = runner_new(&p->loop, p->config->mask, p->config->who, passage_app_answered, p);
@@ -259,7 +242,6 @@ static int set_up(struct passage *p, struct err *err)
     p->pulse.data = p;
     uv_timer_start(&p->pulse, on_pulse, PULSE_MS, PULSE_MS);
     uv_timer_stop(&p->pulse); /* keeps the period for uv_timer_again */
-    show_command(p);
     if (watch(p, &p->timer_watch, p->timer, on_timer, err) != 0 ||
         watch(p, &p->signal_watch, p->signals, on_signal, err) != 0 || identity_find(&p->me, err) != 0)
         return -1;
@@ -273,6 +255,7 @@ static void take_down(struct passage *p)
     runner_free(p->runner);
     runner_free(p->applied_if.runner);
     free(p->words.failed_tail);
+    free(p->blocked);
     while (waitpid(-1, NULL, WNOHANG) > 0) /* the app must not find zombies that it never made */
         ;
     /* The loop's own descriptors close on exec; its handles are on their way out. */

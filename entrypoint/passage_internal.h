@@ -7,6 +7,7 @@
 
 #include "backend.h"
 #include "gate.h"
+#include "place.h"
 #include "runner.h"
 #include "words.h"
 
@@ -38,15 +39,17 @@ struct passage {
     bool output_begun;        /* what a step prints is added to what is kept */
     bool before_done;
     bool migrated; /* the migration itself has succeeded */
+    bool refused;  /* our run was not begun, as the tool would refuse */
     struct holder me;
     struct words words;
     char problem[sizeof((struct err *)0)->text];
     enum op problem_op; /* of what */
-    char command_text[1024];
+    char command_text[PLACE_COMMAND_CAPACITY];
     char told_line[LINE_CAPACITY]; /* the last one that waiters were told */
     int64_t told_at;
     bool done;
     struct gate_action end;
+    char *blocked; /* why our run may not start the tool, as the last look found; NULL = it may */
 };
 
 /* Remembers what is wrong at the place, and says it unless that was said last. */

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "environment.h"
+#include "exitcodes.h"
 
 bool passage_has(const struct passage *p, enum command_kind kind)
 {
@@ -62,6 +63,12 @@ void passage_start_run(struct passage *p, const struct gate_action *action)
     p->migrated = false;
     p->run_environment = environment_of_command(c->options, c->environment, user_home(c->who), c->target, action->token,
                                                 action->attempt, action->state);
+    p->refused = p->blocked != NULL;
+    if (p->refused) {
+        p->step = COMMAND_MIGRATE;
+        runner_refuse(p->runner, COMMAND_MIGRATE, EXIT_CANNOT_GO_ON, p->blocked);
+        return;
+    }
     start(p, passage_has(p, COMMAND_BEFORE) && !p->before_done ? COMMAND_BEFORE : COMMAND_MIGRATE);
 }
 
@@ -107,6 +114,8 @@ void passage_step_ended(void *user, int status)
     uv_timer_stop(&p->pulse);
     environment_free(p->run_environment);
     p->run_environment = NULL;
-    passage_step(p, &(struct gate_event){
-                        .kind = GATE_COMMAND_ENDED, .status = p->migrated ? 0 : status, .migrated = p->migrated});
+    passage_step(p, &(struct gate_event){.kind = GATE_COMMAND_ENDED,
+                                         .status = p->migrated ? 0 : status,
+                                         .migrated = p->migrated,
+                                         .final = p->refused});
 }

@@ -1,4 +1,4 @@
-#include "plan.h"
+#include "plan_internal.h"
 
 #include "backend.h"
 #include "environment.h"
@@ -9,12 +9,23 @@
 #include <stdio.h>
 #include <string.h>
 
-static int parse_commands(struct plan *plan, const struct options *options, struct err *err)
+static int parse_commands(struct plan *plan, const struct options *options, char *const environment[], struct err *err)
 {
-    for (int i = 0; i < COMMANDS; i++)
-        if (options->commands[i] &&
-            command_parse(&plan->commands[i], (enum command_kind)i, options->commands[i], err) != 0)
+    const struct tool *preset = options->preset;
+    for (int i = 0; i < COMMANDS; i++) {
+        const char *text = options->commands[i];
+        bool is_preset = preset && i == COMMAND_MIGRATE && text && text == preset->migrate;
+        if (is_preset && tool_migrate(preset, plan->migrations.folder, plan->migrate, sizeof plan->migrate) != 0)
+            return err_set(err, ERR_USAGE, "the folder of the migrations has too long a name for a command");
+        if (is_preset)
+            text = plan->migrate;
+        else if (text && i == COMMAND_MIGRATE)
+            snprintf(plan->migrate, sizeof plan->migrate, "%s", text);
+        if (text && command_parse(&plan->commands[i], (enum command_kind)i, text, err) != 0)
             return -1;
+        if (is_preset)
+            plan_adapt_command(&plan->commands[i], environment);
+    }
     return 0;
 }
 
@@ -64,6 +75,8 @@ static int find_users(struct plan *plan, const struct options *options, struct e
  */
 static int find_target(struct plan *plan, const struct options *options, struct err *err)
 {
+    if (options->preset && !options->commands[COMMAND_APPLIED_IF])
+        return plan_tool(plan, options, err);
     if (options->target_files.count)
         return target_of_files(options->target_files.items, options->target_files.count, plan->target, err);
     snprintf(plan->target, sizeof plan->target, "%s", options->target ? options->target : "applied-if");
@@ -80,8 +93,8 @@ static int find_app(struct plan *plan, const struct options *options, char *cons
 int plan_make(struct plan *plan, const struct options *options, char *const environment[], struct err *err)
 {
     *plan = (struct plan){.app_environment = NULL};
-    if (parse_commands(plan, options, err) != 0 || check_places(plan, options, err) != 0 ||
-        find_users(plan, options, err) != 0 || find_target(plan, options, err) != 0)
+    if (check_places(plan, options, err) != 0 || find_users(plan, options, err) != 0 ||
+        find_target(plan, options, err) != 0 || parse_commands(plan, options, environment, err) != 0)
         return err->code == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_CANNOT_GO_ON;
     return options->command ? find_app(plan, options, environment, err) : 0;
 }
@@ -91,6 +104,8 @@ void plan_free(struct plan *plan)
     for (int i = 0; i < COMMANDS; i++)
         command_free(&plan->commands[i]);
     environment_free(plan->app_environment);
+    history_plan_free(&plan->history);
+    migrations_free(&plan->migrations);
     user_free(&plan->who);
     user_free(&plan->app_who);
 }

@@ -4,14 +4,21 @@
 #define LOCKSTEP_PLAN_H
 
 #include "command.h"
+#include "history.h"
 #include "launch.h"
 #include "options.h"
 #include "record.h"
 #include "user.h"
 
+#define PLAN_COMMAND_CAPACITY 1024
+
 struct plan {
     struct command commands[COMMANDS];
+    char migrate[PLAN_COMMAND_CAPACITY]; /* the migration's as it was written, by the user or the preset */
     char target[TARGET_CAPACITY];
+    struct migrations migrations; /* of a tool; empty without one */
+    struct history_plan history;
+    bool has_history;       /* the tool's own table says what is applied */
     char place[512];        /* the lock, for people */
     struct user who;        /* commands run as */
     struct user app_who;    /* the app runs as */

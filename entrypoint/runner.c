@@ -162,13 +162,18 @@ static void on_not_started(void *user)
     runner->ended(runner->user, runner->status);
 }
 
-static void not_started(struct runner *runner, int status, const struct err *err)
+static void tell_not_started(struct runner *runner, int status, const char *text)
 {
-    log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the --%s command: %s", command_names[runner->kind],
-            err->text);
-    output_keep(runner->output, err->text);
+    output_keep(runner->output, text);
     runner->status = status;
     runner->later = later_call(runner->loop, 0, on_not_started, runner);
+}
+
+void runner_refuse(struct runner *runner, enum command_kind kind, int status, const char *text)
+{
+    output_begin(runner->output, kind, false, false);
+    log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "%s", text);
+    tell_not_started(runner, status, text);
 }
 
 void runner_start(struct runner *runner, const struct runner_job *job)
@@ -192,7 +197,9 @@ void runner_start(struct runner *runner, const struct runner_job *job)
     if (status == 0 && leash_start(&runner->leash, &config, &err) != 0)
         status = EXIT_NOT_EXECUTABLE;
     if (status != 0) {
-        not_started(runner, status, &err);
+        log_say(LOG_LEVEL_ERROR, EVENT_ERROR, LOG_NO_FIELDS, "the --%s command: %s", command_names[job->kind],
+                err.text);
+        tell_not_started(runner, status, err.text);
         return;
     }
     runner->running = true;

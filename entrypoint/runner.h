@@ -35,6 +35,10 @@ struct runner *runner_new(uv_loop_t *loop, const struct mask *mask, const struct
  * `ended` tells 126 or 127 from the loop, as a shell would. Nothing may be running. */
 void runner_start(struct runner *runner, const struct runner_job *job);
 
+/* Runs nothing: tells `status` from the loop, as of a command of `kind` that has printed `text` and ended so. Nothing
+ * may be running. */
+void runner_refuse(struct runner *runner, enum command_kind kind, int status, const char *text);
+
 /* Orders for the leash; ignored when nothing runs. */
 void runner_order(struct runner *runner, const struct leash_order *order);
 

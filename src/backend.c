@@ -1,6 +1,7 @@
 #include "backend.h"
 
 #include "file.h"
+#include "history.h"
 #include "postgres.h"
 #include "redis.h"
 #include "redis_url.h"
@@ -63,13 +64,18 @@ bool backend_is_split(const char *url, const char *database)
     return redis_url_is(url) && database && url_is_postgres(database);
 }
 
-struct backend *backend_open(const struct backend_config *config, struct err *err)
+static struct backend *open_place(const struct backend_config *config, struct err *err)
 {
     if (is_file(config->url))
         return file_open(config, err);
     if (backend_is_split(config->url, config->database_url))
         return split_open(config, redis_open, postgres_open, err);
     return redis_url_is(config->url) ? redis_open(config, err) : postgres_open(config, err);
+}
+
+struct backend *backend_open(const struct backend_config *config, struct err *err)
+{
+    return config->history ? history_open(config, open_place, err) : open_place(config, err);
 }
 
 enum op_result backend_result(const struct err *err)

@@ -17,6 +17,11 @@
 #include <uv.h>
 
 struct backend;
+struct history_plan;
+struct pg_result; /* libpq's PGresult */
+
+/* The end of a query: its last result, or NULL and `err`; as pg_done of pg_link.h. */
+typedef void backend_rows(void *user, struct pg_result *result, const struct err *err, const char *sqlstate);
 
 /* Called from the loop. `user` is backend_config.user. Pointers are valid during the call only. */
 struct backend_handlers {
@@ -46,7 +51,8 @@ struct backend_config {
     const char *version;      /* of lockstep */
     bool allow_eviction;      /* Redis: also one that may evict any key */
     enum backend_part part;
-    const struct holder *holder; /* complete from the first lock() on */
+    const struct history_plan *history; /* the migration tool's own table says what is applied; NULL = the records do */
+    const struct holder *holder;        /* complete from the first lock() on */
     struct times times;
     int64_t connect_timeout; /* ms */
     struct ca_variables ca;  /* for TLS where the URL names no CA */
@@ -73,6 +79,9 @@ struct backend_ops {
     int64_t poll; /* ms between the looks of a waiter whom the place should wake */
     /* What is recorded? Asked while the lock is held, it is answered by another connection. */
     void (*look)(struct backend *b, const struct look_ask *ask);
+    /* Runs `sql`, perhaps several statements, on the connection that looks, while no look is asked. NULL: this place is
+     * no database. */
+    void (*query)(struct backend *b, const char *sql, backend_rows *done, void *user);
     /* Tries the lock, never waits for it. BUSY: another holds it. */
     void (*lock)(struct backend *b);
     /* From OK on handlers.woken tells of every recorded begin and end. BUSY: not here; poll. */
@@ -117,6 +126,9 @@ bool backend_is_split(const char *url, const char *database);
 /* Opens the place that config->url names; nothing is connected before the first op. The only place in the source that
  * knows which kinds there are. Returns NULL with `err` set (ERR_REFUSED: not a directory we can use, …). */
 struct backend *backend_open(const struct backend_config *config, struct err *err);
+
+/* As backend_open; for places that stand before others. */
+typedef struct backend *backend_opener(const struct backend_config *config, struct err *err);
 
 /* The result of an op that `err` stands for. */
 enum op_result backend_result(const struct err *err);

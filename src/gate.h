@@ -54,6 +54,7 @@ struct gate_event {
     int signal;              /* GATE_SIGNALLED */
     int status;              /* GATE_COMMAND_ENDED: exit status, 128+n if signal n ended the command */
     bool migrated;           /* GATE_COMMAND_ENDED: the migration had succeeded, whatever befell what came after it */
+    bool final;              /* GATE_COMMAND_ENDED: it failed, and would again: no retry in place */
 };
 
 enum gate_action_kind {

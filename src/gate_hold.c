@@ -233,7 +233,7 @@ void gate_command_ended(struct gate *g, int64_t now, struct gate_actions *out, c
         gate_record(g, now, out, RUN_FAILED, GATE_STATUS_TIMEOUT);
     } else if (status == 0) {
         gate_record(g, now, out, RUN_SUCCEEDED, 0);
-    } else if (g->tries <= g->config.retries) {
+    } else if (!event->final && g->tries <= g->config.retries) {
         gate_say(g, out, EVENT_FAILED);
         gate_rest(g, AT_PAUSE, now + g->config.retry_delay);
     } else {

@@ -8,6 +8,7 @@
 #include "backend.h"
 #include "migrations.h"
 #include "url.h"
+#include "verdict.h"
 
 /* What a preset and the user's options come to; made by history_plan, read by whoever asks the table. */
 struct history_plan {
@@ -16,7 +17,7 @@ struct history_plan {
     char *applied_sql; /* one round trip: rows with the columns of the table, and an id */
     char
         *trouble_sql; /* what stands in the way of a migration: rows "running" or "failed", id, words; NULL = unknown */
-    char table[200];  /* for people; "" = the user's own query */
+    char table[260];  /* for people; "" = the user's own query */
     bool is_shared;   /* the place is in the very database that has the table: its connections do */
 };
 
@@ -33,7 +34,10 @@ int history_plan_make(struct history_plan *plan, const struct tool *tool, const 
 
 void history_plan_free(struct history_plan *plan);
 
-/* Puts the history before `place`, which it then owns, also on failure. As backend_open. */
-struct backend *history_open(const struct backend_config *config, struct backend *place, struct err *err);
+/* What the last look of `b`, which history_open has opened, found in the table. */
+const struct verdict *history_verdict(const struct backend *b);
+
+/* Puts config->history before the place that `place` opens. As backend_open. */
+struct backend *history_open(const struct backend_config *config, backend_opener *place, struct err *err);
 
 #endif

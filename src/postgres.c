@@ -1,12 +1,12 @@
 #include "postgres.h"
 
+#include "pg_trust.h"
 #include "postgres_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Two int4 keys are another space than our one int8 key: these are the slots of those who listen. */
 #define LISTENER_CLASS 0x6c6f636b /* "lock" */
@@ -254,6 +254,7 @@ static void postgres_close(struct backend *b)
 static const struct backend_ops ops = {
     .poll = 2000,
     .look = postgres_look,
+    .query = postgres_query,
     .lock = postgres_lock,
     .listen = postgres_listen,
     .mark = postgres_mark,
@@ -281,39 +282,6 @@ static void find_database(struct postgres *p)
     url_free(&url);
 }
 
-static bool is_set(const char *value)
-{
-    return value && *value;
-}
-
-static bool has_root_certificate(const char *home)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/.postgresql/root.crt", home);
-    return access(path, F_OK) == 0;
-}
-
-/* libpq verifies with ~/.postgresql/root.crt if nothing else is named, a place that no image has, or with "system" by
- * OpenSSL's default, a place that many images have not. In both cases it gets the image's bundle; but not for
- * verify-ca, where anybody whom any of these authorities has signed could pose as the server. */
-static int find_authorities(struct url *url, const struct ca_variables *variables, struct err *err)
-{
-    const char *root = url_or_default(url, "sslrootcert"), *mode = url_or_default(url, "sslmode");
-    bool is_system = root && strcmp(root, "system") == 0, is_full = mode && strcmp(mode, "verify-full") == 0;
-    if (is_system ? (url_get(url, "sslmode") && !is_full) || (is_set(variables->directory) && !is_set(variables->file))
-                  : !is_full || is_set(root) || url_get(url, "service") ||
-                        (is_set(variables->home) && has_root_certificate(variables->home)))
-        return 0;
-    struct ca_bundle bundle;
-    if (ca_bundle_find(&bundle, variables, err) != 0)
-        return -1;
-    if (bundle.file) {
-        url_set(url, "sslmode", "verify-full");
-        url_set(url, "sslrootcert", bundle.file);
-    }
-    return 0;
-}
-
 struct backend *postgres_open(const struct backend_config *config, struct err *err)
 {
     struct postgres *p = calloc(1, sizeof *p);
@@ -332,7 +300,7 @@ struct backend *postgres_open(const struct backend_config *config, struct err *e
         .events = {.closed = on_link_closed, .notified = on_link_notified},
         .user = p,
     };
-    if (url_parse(&p->url, config->url, "the lock URL", err) != 0 || find_authorities(&p->url, &config->ca, err) != 0) {
+    if (url_parse(&p->url, config->url, "the lock URL", err) != 0 || pg_trust(&p->url, &config->ca, err) != 0) {
         postgres_close(&p->base);
         return NULL;
     }

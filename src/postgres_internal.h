@@ -29,6 +29,8 @@ struct postgres {
     char token_text[24], attempt_text[24], status_text[24], pid_text[24];
     char line[LINE_CAPACITY];
     struct look_ask asked_look;
+    backend_rows *asked_rows;
+    void *asked_rows_user;
     bool applied, ahead; /* what the first statement of the look found */
     struct mark asked_mark;
     int mark_tries, beat_tries;
@@ -75,6 +77,7 @@ struct pg_param postgres_number(char text[24], long long number);
 
 /* The ops that live in the other files; backend.h has their contract. */
 void postgres_look(struct backend *b, const struct look_ask *ask);
+void postgres_query(struct backend *b, const char *sql, backend_rows *done, void *user);
 void postgres_mark(struct backend *b, const struct mark *mark);
 void postgres_fence(struct backend *b, uint64_t below);
 void postgres_progress(struct backend *b, uint64_t token, const char *last_line);

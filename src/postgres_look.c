@@ -82,3 +82,21 @@ void postgres_look(struct backend *b, const struct look_ask *ask)
     struct err unused;
     (void)postgres_derive_key(p, &unused); /* libcrypto starts up while the server forks a backend for us */
 }
+
+static void on_rows(void *user, PGresult *result, const struct err *err, const char *sqlstate)
+{
+    struct postgres *p = user;
+    p->asked_rows(p->asked_rows_user, result, err, sqlstate);
+}
+
+void postgres_query(struct backend *b, const char *sql, backend_rows *done, void *user)
+{
+    struct postgres *p = postgres_of(b);
+    p->asked_rows = done;
+    p->asked_rows_user = user;
+    if (p->telling) { /* told for convenience only */
+        pg_link_drop(p->clerk);
+        p->telling = false;
+    }
+    pg_link_run(looker(p), sql, NULL, 0, on_rows);
+}

@@ -72,7 +72,9 @@ struct look {
     enum run_state own_state; /* of the run look_ask.own; RUN_NONE if it is not there */
     struct run last;          /* the gate's latest run, of whatever target */
     struct run failed;        /* the target's latest failed run with token >= watch_from, token 0 = none */
-    const char *tail; /* output tail of the latest failed run of the target, "" if none; valid in the callback */
+    const char *blocked; /* why the migration tool would refuse to run, found by who holds the lock; NULL = it would
+                            not, or nobody asked. Valid in the callback */
+    const char *tail;    /* output tail of the latest failed run of the target, "" if none; valid in the callback */
     size_t tail_length;
 };
 

@@ -1,5 +1,7 @@
 #include "split.h"
 
+#include "relay.h"
+
 #include <stdlib.h>
 
 #define POLL_MS 5000 /* the keeper wakes; each look costs the ledger a connection */
@@ -63,34 +65,10 @@ static void on_ledger_reply(void *user, enum op op, enum op_result result, const
     }
 }
 
-static void on_disconnected(void *user, const struct err *err)
-{
-    struct split *s = user;
-    s->base.config.handlers.disconnected(s->base.config.user, err);
-}
-
 static void on_ledger_disconnected(void *user, const struct err *err)
 {
     (void)user; /* it connects again when it is asked */
     (void)err;
-}
-
-static void on_woken(void *user)
-{
-    struct split *s = user;
-    s->base.config.handlers.woken(s->base.config.user);
-}
-
-static void on_connected(void *user, bool pooled)
-{
-    struct split *s = user;
-    s->base.config.handlers.connected(s->base.config.user, pooled);
-}
-
-static void on_warned(void *user, enum event event, const char *text)
-{
-    struct split *s = user;
-    s->base.config.handlers.warned(s->base.config.user, event, text);
 }
 
 /* ---- what is asked ---------------------------------------------------------------------------------------------- */
@@ -207,11 +185,7 @@ struct backend *split_open(const struct backend_config *config, backend_opener *
     s->base = (struct backend){.ops = &ops, .config = *config};
     struct backend_config half = *config;
     half.user = s;
-    half.handlers = (struct backend_handlers){.reply = on_keeper_reply,
-                                              .disconnected = on_disconnected,
-                                              .woken = on_woken,
-                                              .connected = on_connected,
-                                              .warned = on_warned};
+    half.handlers = relay_handlers(on_keeper_reply);
     half.part = BACKEND_LOCK;
     s->keeper = keeper(&half, err);
     half.handlers.reply = on_ledger_reply;

@@ -5,8 +5,6 @@
 
 #include "backend.h"
 
-typedef struct backend *backend_opener(const struct backend_config *config, struct err *err);
-
 /* Opens `keeper` as the half with the lock at config->url, and `ledger` as that with the records at
  * config->database_url. As backend_open. */
 struct backend *split_open(const struct backend_config *config, backend_opener *keeper, backend_opener *ledger,

@@ -15,7 +15,7 @@ from harness.daemon import REPOSITORY, docker, run
 
 EPOCH = "1700000000"
 MACHINES = {"amd64": "Advanced Micro Devices X86-64", "arm64": "AArch64"}
-PINNED = re.findall(r"^(\S+) +\d\S+$", re.search(r"^pins='$(.*?)^'$", (REPOSITORY / "docker" / "deps.sh").read_text(), re.M | re.S)[1], re.M)
+PINNED = re.findall(r"^(\S+) +\d\S+ +[0-9a-f]{64}$", re.search(r"^pins='$(.*?)^'$", (REPOSITORY / "docker" / "deps.sh").read_text(), re.M | re.S)[1], re.M)
 
 
 @pytest.fixture(scope="module", params=dist.ARCHES)

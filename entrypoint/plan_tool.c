@@ -1,0 +1,107 @@
+/* The plan of a migration tool: the image's migrations, the query for those of the database, the command. */
+#include "plan_internal.h"
+
+#include "backend.h"
+#include "log.h"
+#include "url.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NODE_MODULES "node_modules/.bin/"
+
+static const char *variable(const char *name)
+{
+    return getenv(name);
+}
+
+static int need_postgres(const struct options *options, struct err *err)
+{
+    if (options->database && url_is_postgres(options->database))
+        return 0;
+    return err_set(
+        err, ERR_USAGE,
+        "%s: the history of %s is read in Postgres, and %s%s; right would be --database postgres://... "
+        "(LOCKSTEP_DATABASE), or for another database --applied-if CMD or --target-files GLOB instead of --tool",
+        options->tool ? "--tool (LOCKSTEP_TOOL)" : "the tool that was found", options->preset->title,
+        options->database ? options->database_what : "nothing names the database",
+        options->database ? " names another kind" : "");
+}
+
+static void say_preset(const struct plan *plan, const struct options *options)
+{
+    const struct migrations *image = &plan->migrations;
+    bool is_found = options->preset_why[0];
+    log_say(is_found ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, EVENT_STARTING,
+            LOG_FIELDS(LOG_TEXT("tool", options->preset->name), LOG_TEXT("migrations", image->folder),
+                       LOG_NUMBER("count", image->count), LOG_TEXT("table", plan->history.table)),
+            "taking the tool to be %s%s%s: %zu migrations in %s, history in %s", options->preset->title,
+            is_found ? ", because of " : "", options->preset_why, image->count, image->folder,
+            plan->history.table[0] ? plan->history.table : "what --applied-sql says");
+    if (image->count == 0)
+        log_say(LOG_LEVEL_WARNING, EVENT_STARTING, LOG_NO_FIELDS,
+                "%s holds no migrations of %s, so the image needs none; if it should, is the working directory right?",
+                image->folder, options->preset->title);
+}
+
+int plan_tool(struct plan *plan, const struct options *options, struct err *err)
+{
+    const struct tool *tool = options->preset;
+    struct migrations_ask ask = {
+        .tool = tool,
+        .folder = options->migrations,
+        .folder_what = "--migrations (LOCKSTEP_MIGRATIONS)",
+        .pattern = options->migrations_pattern,
+    };
+    if (!ask.folder && tool->folder_variable) {
+        ask.folder = variable(tool->folder_variable);
+        ask.folder_what = tool->folder_variable;
+    }
+    struct history_words words = {options->applied_sql, options->failed_sql, variable};
+    struct url url;
+    bool is_shared = strcmp(options->lock, options->database ? options->database : "") == 0;
+    if (need_postgres(options, err) != 0 || migrations_read(&plan->migrations, &ask, err) != 0 ||
+        url_parse(&url, options->database, options->database_what, err) != 0)
+        return -1;
+    int result = history_plan_make(&plan->history, tool, &plan->migrations, &words, &url, err);
+    url_free(&url);
+    plan->history.is_shared = is_shared;
+    plan->has_history = result == 0;
+    migrations_target(&plan->migrations, tool->name, plan->target);
+    if (result == 0)
+        say_preset(plan, options);
+    return result;
+}
+
+static bool is_found(const char *program, char *const environment[])
+{
+    char path[LAUNCH_PATH_CAPACITY];
+    struct err unused;
+    return launch_find(program, environment, path, &unused) == 0;
+}
+
+/* Puts `word` before the command's others. */
+static void put_first(struct command *command, const char *word)
+{
+    int count = 0;
+    while (command->argv[count])
+        count++;
+    if (count == COMMAND_WORDS_MAX)
+        return;
+    memmove(command->argv + 1, command->argv, (size_t)(count + 1) * sizeof command->argv[0]);
+    command->argv[0] = strdup(word);
+}
+
+void plan_adapt_command(struct command *command, char *const environment[])
+{
+    char *program = command->argv[0];
+    size_t length = strlen(NODE_MODULES);
+    if (!program || strncmp(program, NODE_MODULES, length) != 0)
+        return;
+    if (access(program, F_OK) != 0 && is_found(program + length, environment))
+        memmove(program, program + length, strlen(program + length) + 1);
+    else if (!is_found("node", environment) && is_found("bun", environment))
+        put_first(command, "bun");
+}

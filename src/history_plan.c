@@ -1,0 +1,232 @@
+/* The queries that ask a migration tool's own table. */
+#include "history.h"
+
+#include "tool_config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MAX_BYTES 128
+
+/* Where the table is, as its parts; "" = not said. */
+struct place {
+    char schema[NAME_MAX_BYTES], table[NAME_MAX_BYTES];
+};
+
+/* A waiter's question must never queue behind a migration's lock on the table: what blocks holds a snapshot, for which
+ * CREATE INDEX CONCURRENTLY would wait (research/tools.md section 0). */
+static const char prelude[] = "SET LOCAL lock_timeout = 500; SET LOCAL statement_timeout = 10000; ";
+
+/* Tools look into the first schema of the search path only; another app's table of the same name may be behind it. */
+static const char first_schema[] =
+    "SELECT set_config('search_path', coalesce(quote_ident(current_schema()), ''), true); ";
+
+static void set_name(char name[NAME_MAX_BYTES], const char *value, size_t length)
+{
+    snprintf(name, NAME_MAX_BYTES, "%.*s", (int)length, value);
+}
+
+static void set_if_said(char name[NAME_MAX_BYTES], const char *value)
+{
+    if (value && *value)
+        set_name(name, value, strlen(value));
+}
+
+/* A value "schema.table" of a tool's own variable says both. */
+static void set_dotted(struct place *place, const char *value)
+{
+    const char *dot = strchr(value, '.');
+    if (dot)
+        set_name(place->schema, value, (size_t)(dot - value));
+    set_name(place->table, dot ? dot + 1 : value, strlen(dot ? dot + 1 : value));
+}
+
+/* golang-migrate's quoted form: "schema"."table". */
+static void set_quoted(struct place *place, const char *value)
+{
+    struct place read = {.schema = ""};
+    if (sscanf(value, "\"%127[^\"]\".\"%127[^\"]\"", read.schema, read.table) == 2)
+        *place = read;
+    else if (sscanf(value, "\"%127[^\"]\"", read.table) == 1)
+        set_name(place->table, read.table, strlen(read.table));
+}
+
+static void set_variable(const char *(*variable)(const char *), const char *name, char value[NAME_MAX_BYTES])
+{
+    const char *said = name ? variable(name) : NULL;
+    if (said && *said)
+        set_name(value, said, strcspn(said, ",")); /* FLYWAY_SCHEMAS is a list, whose first counts */
+}
+
+/* Later ones win: the preset, the project's configuration, the URL, the tool's own variables. */
+static void find_table(struct place *place, const struct tool *tool, const struct migrations *image,
+                       const struct history_words *words, const struct url *url)
+{
+    *place = (struct place){.schema = ""};
+    if (tool->schema)
+        set_name(place->schema, tool->schema, strlen(tool->schema));
+    set_name(place->table, tool->table, strlen(tool->table));
+    struct place configured;
+    tool_configured_table(tool, image->folder, configured.schema, sizeof configured.schema, configured.table,
+                          sizeof configured.table);
+    set_if_said(place->schema, configured.schema);
+    set_if_said(place->table, configured.table);
+    if (tool->schema_of_url)
+        set_if_said(place->schema, url->schema);
+    if (tool->table_of_url && url->migrations_table && url->migrations_table_quoted)
+        set_quoted(place, url->migrations_table);
+    else if (tool->table_of_url)
+        set_if_said(place->table, url->migrations_table);
+    set_variable(words->variable, tool->schema_variable, place->schema);
+    const char *table = tool->table_variable ? words->variable(tool->table_variable) : NULL;
+    if (table && *table)
+        set_dotted(place, table);
+}
+
+/* Writes `name` between `mark`s, doubling those in it. */
+static void quote(FILE *out, const char *name, const char *suffix, char mark)
+{
+    fputc(mark, out);
+    for (const char *c = name; *c; c++) {
+        if (*c == mark)
+            fputc(mark, out);
+        fputc(*c, out);
+    }
+    fprintf(out, "%s%c", suffix, mark);
+}
+
+static void write_table(FILE *out, const struct place *place, const char *suffix)
+{
+    if (place->schema[0]) {
+        quote(out, place->schema, "", '"');
+        fputc('.', out);
+    }
+    quote(out, place->table, suffix, '"');
+}
+
+/* Writes what a placeholder of tool.h, `length` bytes at `mark`, stands for. */
+static void write_placeholder(FILE *out, const char *mark, size_t length, const struct place *place,
+                              const struct migrations *image)
+{
+    static const char beside[] = "{beside:";
+    if (strncmp(mark, "{table_lock}", length) == 0) {
+        write_table(out, place, "_lock");
+    } else if (strncmp(mark, "{project}", length) == 0) {
+        quote(out, image->project ? image->project : "", "", '\'');
+    } else if (strncmp(mark, beside, sizeof beside - 1) == 0) {
+        struct place other = *place;
+        set_name(other.table, mark + sizeof beside - 1, length - sizeof beside);
+        write_table(out, &other, "");
+    } else if (strncmp(mark, "{table}", length) == 0) {
+        write_table(out, place, "");
+    } else { /* braces of SQL itself */
+        fwrite(mark, 1, length, out);
+    }
+}
+
+/* Writes `sql` without the semicolon at its end, in a preset's with the placeholders filled. */
+static void write_sql(FILE *out, const char *sql, bool is_own, const struct place *place,
+                      const struct migrations *image)
+{
+    size_t length = strlen(sql);
+    while (length && strchr("; \t\r\n", sql[length - 1]))
+        length--;
+    for (const char *c = sql, *end = sql + length; c < end;) {
+        const char *close = *c == '{' && !is_own ? memchr(c, '}', (size_t)(end - c)) : NULL;
+        if (close) {
+            write_placeholder(out, c, (size_t)(close - c) + 1, place, image);
+            c = close + 1;
+        } else {
+            fputc(*c++, out);
+        }
+    }
+    fputc('\n', out); /* it may end in a comment */
+}
+
+/* Rows of the table's columns and an id; one row with a NULL id if nothing is applied. The user's own query is about no
+ * table that we know. */
+static void write_applied(FILE *out, const struct tool *tool, const char *own, const struct place *place,
+                          const struct migrations *image)
+{
+    fputs(prelude, out);
+    if (!own && !tool->whole_path)
+        fputs(first_schema, out);
+    fputs("SELECT ", out);
+    if (own) {
+        fputs("NULL", out);
+    } else {
+        char name[3 * NAME_MAX_BYTES];
+        FILE *plain = fmemopen(name, sizeof name, "w");
+        if (plain) {
+            write_table(plain, place, "");
+            fclose(plain);
+        }
+        fputs("(SELECT string_agg(attname::text, ',') FROM pg_attribute WHERE attrelid = to_regclass(", out);
+        quote(out, name, "", '\'');
+        fputs(") AND attnum > 0 AND NOT attisdropped)", out);
+    }
+    fputs(", applied.id FROM (SELECT) one LEFT JOIN (", out);
+    write_sql(out, own ? own : tool->applied, own != NULL, place, image);
+    fputs(") AS applied(id) ON true", out);
+}
+
+/* Rows "running" (the tool's own lock is held: somebody migrates without us) and "failed", an id, words. */
+static void write_trouble(FILE *out, const struct tool *tool, const char *own, const struct place *place,
+                          const struct migrations *image)
+{
+    const char *failed = own ? own : tool->failed;
+    fputs(prelude, out);
+    if (!own && !tool->whole_path)
+        fputs(first_schema, out);
+    if (tool->lock)
+        fprintf(out,
+                "SELECT 'running', pid::text, application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE"
+                " locktype = 'advisory' AND granted AND objsubid = 1 AND datname = current_database() AND"
+                " ((classid::bigint << 32) | objid::bigint) = %s AND pg_locks.database = datid%s",
+                tool->lock, failed ? " UNION ALL " : "");
+    if (!failed)
+        return;
+    /* One column more than the query has, so that its words may be left out. */
+    fputs("SELECT 'failed', failed.id::text, failed.words::text FROM (SELECT said.*, NULL::text FROM (", out);
+    write_sql(out, failed, own != NULL, place, image);
+    fputs(") AS said) AS failed(id, words)", out);
+}
+
+typedef void sql_writer(FILE *out, const struct tool *tool, const char *own, const struct place *place,
+                        const struct migrations *image);
+
+static char *written(sql_writer *write, const struct tool *tool, const char *own, const struct place *place,
+                     const struct migrations *image)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    write(out, tool, own, place, image);
+    fclose(out);
+    return text;
+}
+
+int history_plan_make(struct history_plan *plan, const struct tool *tool, const struct migrations *image,
+                      const struct history_words *words, const struct url *url, struct err *err)
+{
+    struct place place = {.schema = ""};
+    *plan = (struct history_plan){.tool = tool, .image = image};
+    if (!words->applied_sql) {
+        find_table(&place, tool, image, words, url);
+        snprintf(plan->table, sizeof plan->table, "%s%s%s", place.schema, place.schema[0] ? "." : "", place.table);
+    }
+    plan->applied_sql = written(write_applied, tool, words->applied_sql, &place, image);
+    if (tool->lock || tool->failed || words->failed_sql)
+        plan->trouble_sql = written(write_trouble, tool, words->failed_sql, &place, image);
+    return plan->applied_sql ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
+}
+
+void history_plan_free(struct history_plan *plan)
+{
+    free(plan->applied_sql);
+    free(plan->trouble_sql);
+    *plan = (struct history_plan){.tool = NULL};
+}

@@ -1,0 +1,154 @@
+#include "history_rows.h"
+
+#include "verdict.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what stands in the way ------------------------------------------------------------------------------------- */
+
+bool history_is_running(const struct history_plan *plan, const PGresult *rows, struct err *err)
+{
+    if (!rows || PQntuples(rows) == 0 || strcmp(PQgetvalue(rows, 0, 0), "running") != 0)
+        return false;
+    const char *application = PQgetvalue(rows, 0, 2);
+    err_set(err, ERR_CROWDED, "%s is migrating without lockstep: process %s%s%s%s of the server holds its lock",
+            plan->tool->title, PQgetvalue(rows, 0, 1), *application ? " (" : "", application, *application ? ")" : "");
+    return true;
+}
+
+/* The remedy with the id in its place, behind what is wrong. */
+static void write_remedy(const struct tool *tool, const char *id, char *text, size_t capacity)
+{
+    const char *remedy = tool->remedy ? tool->remedy : "mend the database, then start again", *mark;
+    size_t used = strlen(text);
+    while ((mark = strstr(remedy, "{id}")) != NULL && used < capacity) {
+        snprintf(text + used, capacity - used, "%.*s%s", (int)(mark - remedy), remedy, id);
+        used = strlen(text);
+        remedy = mark + 4;
+    }
+    if (used < capacity)
+        snprintf(text + used, capacity - used, "%s", remedy);
+}
+
+bool history_is_blocked(const struct history_plan *plan, const PGresult *rows, char *text, size_t capacity)
+{
+    char ids[160] = "";
+    int count = rows ? PQntuples(rows) : 0;
+    if (count == 0)
+        return false;
+    const char *words = "";
+    for (int i = 0; i < count; i++) {
+        size_t used = strlen(ids);
+        if (i < 3)
+            snprintf(ids + used, sizeof ids - used, "%s%s", i ? ", " : "", PQgetvalue(rows, i, 1));
+        else if (i == 3)
+            snprintf(ids + used, sizeof ids - used, " and %d more", count - 3);
+        if (!*words)
+            words = PQgetvalue(rows, i, 2);
+    }
+    snprintf(text, capacity, "the history of %s says that %s did not end well%s%.*s%s; ", plan->tool->title, ids,
+             *words ? " (" : "", (int)strcspn(words, "\r\n"), words, *words ? ")" : "");
+    write_remedy(plan->tool, PQgetvalue(rows, 0, 1), text, capacity);
+    return true;
+}
+
+void history_diverged(const struct history_plan *plan, const struct verdict *v, char *text, size_t capacity)
+{
+    snprintf(
+        text, capacity,
+        "the database and this image have diverged: it has %zu migration%s that the image does not know (%s), while "
+        "%zu of the image %s pending (%s); %s decides",
+        v->unknown, v->unknown == 1 ? "" : "s", v->unknown_ids, v->missing, v->missing == 1 ? "is" : "are",
+        v->missing_ids, plan->tool->title);
+}
+
+/* ---- the table -------------------------------------------------------------------------------------------------- */
+
+static bool is_one_of(const char *sqlstate, const char *const states[])
+{
+    for (; *states; states++)
+        if (strcmp(*states, sqlstate) == 0)
+            return true;
+    return false;
+}
+
+/* No table, no schema, or with a connection of our own no database: the tool will make it. */
+static bool is_nothing_yet(const struct history_answer *answer)
+{
+    static const char *const states[] = {"42P01", "3F000", NULL};
+    return is_one_of(answer->sqlstate, states) || (answer->own_connection && strcmp(answer->sqlstate, "3D000") == 0);
+}
+
+/* The column's name is in the server's words. */
+static void explain(const struct history_plan *plan, const struct err *err, const char *sqlstate, struct err *words)
+{
+    static const char *const locked[] = {"55P03", "57014", NULL};
+    const char *title = plan->tool->title, *table = plan->table;
+    *words = *err;
+    if (!*table && err->code == ERR_REFUSED)
+        err_set(words, ERR_REFUSED, "--applied-sql (LOCKSTEP_APPLIED_SQL): %s", err->text);
+    else if (strcmp(sqlstate, "42703") == 0)
+        err_set(
+            words, ERR_REFUSED,
+            "the table %s is not one of %s (%s); is it another tool's? right would be --tool (LOCKSTEP_TOOL) with that "
+            "one, or --applied-sql (LOCKSTEP_APPLIED_SQL) for a table of your own",
+            table, title, err->text);
+    else if (strcmp(sqlstate, "42501") == 0)
+        err_set(words, ERR_REFUSED, "%s: lockstep reads the history of %s; GRANT SELECT ON %s, and USAGE on its schema",
+                err->text, title, table);
+    else if (is_one_of(sqlstate, locked))
+        err_set(words, ERR_CROWDED, "the table %s is locked by somebody (%s)", *table ? table : "of --applied-sql",
+                err->text);
+}
+
+/* Whether the table has a column that only another tool's has. */
+static bool is_foreign(const struct history_plan *plan, const PGresult *rows, struct err *err)
+{
+    const char *foreign = plan->tool->foreign;
+    if (!foreign || !*plan->table || PQntuples(rows) == 0)
+        return false;
+    char columns[1024];
+    snprintf(columns, sizeof columns, ",%s,", PQgetvalue(rows, 0, 0));
+    for (const char *name = foreign; *name;) {
+        char column[72];
+        size_t length = strcspn(name, ",");
+        snprintf(column, sizeof column, ",%.*s,", (int)length, name);
+        if (strstr(columns, column)) {
+            err_set(err, ERR_REFUSED,
+                    "the table %s is another tool's, not one of %s: it has a column %.*s; right would be --tool "
+                    "(LOCKSTEP_TOOL) with that one",
+                    plan->table, plan->tool->title, (int)length, name);
+            return true;
+        }
+        name += length + (name[length] == ',');
+    }
+    return false;
+}
+
+static int read_rows(const struct history_plan *plan, const PGresult *rows, struct verdict *verdict)
+{
+    int count = rows ? PQntuples(rows) : 0, n = 0;
+    const char **ids = calloc((size_t)count + 1, sizeof *ids);
+    if (!ids)
+        return -1;
+    for (int i = 0; i < count; i++)
+        if (!PQgetisnull(rows, i, 1))
+            ids[n++] = PQgetvalue(rows, i, 1);
+    int result = verdict_find(verdict, plan->image, ids, (size_t)n);
+    free(ids);
+    return result;
+}
+
+int history_read(const struct history_plan *plan, const struct history_answer *answer, struct verdict *verdict,
+                 struct err *err)
+{
+    if (answer->err && !is_nothing_yet(answer)) {
+        explain(plan, answer->err, answer->sqlstate, err);
+        return -1;
+    }
+    if (answer->rows && is_foreign(plan, answer->rows, err))
+        return -1;
+    return read_rows(plan, answer->rows, verdict) == 0 ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
+}
