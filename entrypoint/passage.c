@@ -220,7 +220,7 @@ static int open_backend(struct passage *p, struct err *err)
         .name = o->name,
         .target = p->config->target,
         .schema = o->schema,
-        .database_url = o->database,
+        .database_url = options_records_database(o),
         .command = p->command_text,
         .version = LOCKSTEP_VERSION,
         .allow_eviction = o->allow_eviction,

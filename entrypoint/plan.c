@@ -1,9 +1,9 @@
 #include "plan.h"
 
-#include "backend.h"
 #include "environment.h"
 #include "exitcodes.h"
 #include "log.h"
+#include "places.h"
 #include "target.h"
 
 #include <stdio.h>
@@ -15,20 +15,6 @@ static int parse_commands(struct plan *plan, const struct options *options, stru
         if (options->commands[i] &&
             command_parse(&plan->commands[i], (enum command_kind)i, options->commands[i], err) != 0)
             return -1;
-    return 0;
-}
-
-static int check_places(struct plan *plan, const struct options *options, struct err *err)
-{
-    char database[sizeof plan->place];
-    if (backend_check_url(options->lock, options->lock_what, plan->place, sizeof plan->place, err) != 0)
-        return -1;
-    if (!backend_is_split(options->lock, options->database))
-        return 0;
-    if (backend_check_url(options->database, options->database_what, database, sizeof database, err) != 0)
-        return -1;
-    size_t used = strlen(plan->place);
-    snprintf(plan->place + used, sizeof plan->place - used, ", with the records in %s", database);
     return 0;
 }
 
@@ -80,7 +66,7 @@ static int find_app(struct plan *plan, const struct options *options, char *cons
 int plan_make(struct plan *plan, const struct options *options, char *const environment[], struct err *err)
 {
     *plan = (struct plan){.app_environment = NULL};
-    if (parse_commands(plan, options, err) != 0 || check_places(plan, options, err) != 0 ||
+    if (parse_commands(plan, options, err) != 0 || places_check(options, plan->place, sizeof plan->place, err) != 0 ||
         find_users(plan, options, err) != 0 || find_target(plan, options, err) != 0)
         return err->code == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_CANNOT_GO_ON;
     return options->command ? find_app(plan, options, environment, err) : 0;
