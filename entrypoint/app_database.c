@@ -25,14 +25,19 @@ static const char *value_of(const char *name)
     return value && *value ? value : NULL;
 }
 
-/* The value of one of `names`, or of a file that NAME_FILE names. */
-static int read_one(const struct names *names, const char **value, struct err *err)
+/* A copy of the value of one of `names`, or of a file that NAME_FILE names; NULL = none. */
+static int read_one(const struct names *names, char **value, struct err *err)
 {
+    const char *found = NULL;
     *value = NULL;
+    for (int i = 0; i < NAMES_MAX && names->names[i] && !found; i++)
+        found = value_of(names->names[i]);
+    if (found) {
+        *value = strdup(found);
+        return *value ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
+    }
     for (int i = 0; i < NAMES_MAX && names->names[i] && !*value; i++)
-        *value = value_of(names->names[i]);
-    for (int i = 0; i < NAMES_MAX && names->names[i] && !*value; i++)
-        if (variables_read(names->names[i], value, NULL, err) != 0)
+        if (variables_read(names->names[i], &found, value, err) != 0)
             return -1;
     return 0;
 }
@@ -175,12 +180,9 @@ static enum kind kind_of_db_host(void)
     return has_variables_of_mysql() ? KIND_OTHER : KIND_UNKNOWN;
 }
 
-static int compose(const struct parts *parts, const char **database, struct err *err)
+static int compose(const struct parts *parts, const char *name, const char *user, const char *password,
+                   const char **database, struct err *err)
 {
-    const char *name, *user, *password;
-    if (read_one(&parts->database, &name, err) != 0 || read_one(&parts->user, &user, err) != 0 ||
-        read_one(&parts->password, &password, err) != 0)
-        return -1;
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
@@ -196,6 +198,36 @@ static int compose(const struct parts *parts, const char **database, struct err 
         return -1;
     *database = text;
     return 0;
+}
+
+static int read_parts(const struct parts *parts, const char **database, struct err *err)
+{
+    char *name = NULL, *user = NULL, *password = NULL;
+    int result = read_one(&parts->database, &name, err);
+    if (result == 0)
+        result = read_one(&parts->user, &user, err);
+    if (result == 0)
+        result = read_one(&parts->password, &password, err);
+    if (result == 0)
+        result = compose(parts, name, user, password, database, err);
+    free(name);
+    free(user);
+    free(password);
+    return result;
+}
+
+static int read_url(const char *url, const struct names *users, const struct names *passwords, const char **database,
+                    struct err *err)
+{
+    char *user = NULL, *password = NULL;
+    int result = read_one(users, &user, err);
+    if (result == 0)
+        result = read_one(passwords, &password, err);
+    if (result == 0)
+        result = with_credentials(url, user, password, database, err);
+    free(user);
+    free(password);
+    return result;
 }
 
 /* Whether the URL in `name` is Postgres'; of another one only a debug line says that it was looked at. */
@@ -218,20 +250,17 @@ int app_database_find(const char **database, const char **what, bool doubtful_to
         }
     }
     for (size_t i = 0; i < COUNT(urls); i++) {
-        const char *url = value_of(urls[i].url), *user, *password;
-        if (!is_ours(urls[i].url, url))
-            continue;
+        const char *url = value_of(urls[i].url);
         *what = urls[i].url;
-        return read_one(&urls[i].user, &user, err) != 0 || read_one(&urls[i].password, &password, err) != 0
-                   ? -1
-                   : with_credentials(url, user, password, database, err);
+        if (is_ours(*what, url))
+            return read_url(url, &urls[i].user, &urls[i].password, database, err);
     }
     for (size_t i = 0; i < COUNT(hosts); i++) {
         enum kind kind = strcmp(hosts[i].host, "DB_HOST") == 0 ? kind_of_db_host() : KIND_POSTGRES;
         if (!value_of(hosts[i].host) || kind == KIND_OTHER || (kind == KIND_UNKNOWN && !doubtful_too))
             continue;
         *what = hosts[i].host;
-        return compose(&hosts[i], database, err);
+        return read_parts(&hosts[i], database, err);
     }
     return 0;
 }
@@ -240,11 +269,15 @@ int app_database_direct(const char **database, const char **what, struct err *er
 {
     static const struct names names[] = {{{"DIRECT_URL"}}, {{"DIRECT_DATABASE_URL"}}, {{"MIGRATION_DATABASE_URL"}}};
     for (size_t i = 0; i < COUNT(names); i++) {
+        char *value;
         *what = names[i].names[0];
-        if (read_one(&names[i], database, err) != 0)
+        if (read_one(&names[i], &value, err) != 0)
             return -1;
-        if (is_ours(*what, *database))
+        if (is_ours(*what, value)) {
+            *database = value;
             return 0;
+        }
+        free(value);
     }
     *database = NULL;
     return 0;

@@ -12,7 +12,8 @@
  * DB_HOST of which nothing says whose it is. Returns -1 with ERR_USAGE if a password's file cannot be read. */
 int app_database_find(const char **database, const char **what, bool doubtful_too, struct err *err);
 
-/* The same for the direct URL to a database that is else reached through a pooler. */
+/* The same for the direct URL to a database that is else reached through a pooler: DIRECT_URL and its like. Those that
+ * are no Postgres are somebody else's. */
 int app_database_direct(const char **database, const char **what, struct err *err);
 
 #endif
