@@ -22,7 +22,7 @@ struct url_parser {
 int url_add(struct url_parser *parser, const char *keyword, const char *value);
 
 /* Sets host and port from a list: host[:port],... */
-int url_add_hosts(struct url_parser *parser, struct url_span hosts);
+int url_add_hosts(struct url_parser *parser, struct url_span rest);
 
 /* libpq's own spelling of the keyword `name`, if the linked libpq knows it; otherwise NULL. */
 const char *url_known_keyword(const char *name);
