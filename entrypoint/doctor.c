@@ -3,7 +3,7 @@
 #include "clock.h"
 #include "exitcodes.h"
 #include "identity.h"
-#include "place.h"
+#include "places.h"
 
 #include <inttypes.h>
 #include <libpq-fe.h>
@@ -24,7 +24,7 @@ struct doctor {
     uv_timer_t timer;
     struct backend *backend;
     struct holder me;
-    char command[PLACE_COMMAND_CAPACITY];
+    char command[PLACES_COMMAND_CAPACITY];
     enum op asked; /* OP_NONE = a query */
     bool waiting;
     enum op_result result;
@@ -303,8 +303,8 @@ static void report_lock(struct doctor *d)
 static int open_place(struct doctor *d)
 {
     struct backend_config config =
-        place_config(d->options, d->plan->target, d->plan->has_history ? &d->plan->history : NULL);
-    place_command(d->plan->migrate, d->mask, d->command);
+        places_config(d->options, d->plan->target, d->plan->has_history ? &d->plan->history : NULL);
+    places_command(d->plan->migrate, d->mask, d->command);
     config.loop = &d->loop;
     config.command = d->command;
     config.holder = &d->me;

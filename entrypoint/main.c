@@ -7,6 +7,7 @@
 #include "passage.h"
 #include "plan.h"
 #include "resident.h"
+#include "secrets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,20 +25,6 @@ static int print(char *text)
     int failed = !text || fputs(text, stdout) == EOF || fflush(stdout) == EOF;
     free(text);
     return failed ? EXIT_CANNOT_GO_ON : EXIT_DONE;
-}
-
-/* Every secret that the environment or the command line tells us is masked in all that we say. */
-static void learn_secrets(struct mask *mask, const struct options *options)
-{
-    const char *const told[] = {options->lock, options->database, options->app_urls_from_file[APP_DATABASE_URL],
-                                options->app_urls_from_file[APP_REDIS_URL]};
-    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
-        if (told[i])
-            mask_learn(mask, told[i]);
-    for (char **entry = environ; *entry; entry++)
-        if (strstr(*entry, "://") || strncmp(*entry, "PGPASSWORD=", 11) == 0)
-            mask_learn(mask, *entry);
-    log_mask(mask);
 }
 
 static int become_app(const struct options *options, const struct plan *plan, struct inherited *inherited)
@@ -101,7 +88,7 @@ int main(int argc, char **argv)
         return print(strdup("lockstep " LOCKSTEP_VERSION "\n"));
     if (options.verb == VERB_SCHEMA)
         return print(backend_ddl(options.schema));
-    learn_secrets(&mask, &options);
+    secrets_learn(&mask, &options);
     int status = pass_and_become(&options, &mask, &inherited);
     if (status > EXIT_SIGNAL)
         _exit(status); /* exit() would wait for libuv's thread, and that perhaps for a slow DNS */

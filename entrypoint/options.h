@@ -36,6 +36,9 @@ struct options {
     const char *lock_what; /* what the user called it: option, variable, "the default" */
     const char *database;  /* NULL = none */
     const char *database_what;
+    bool database_found; /* in variables of the app that are not DATABASE_URL */
+    const char *direct;  /* the app's direct URL to the database, where that is the place to meet; NULL = none */
+    const char *direct_what;
     const char *commands[COMMANDS]; /* NULL = not given */
     const char *target;
     const char *tool;                                                       /* NULL = not given */
@@ -58,6 +61,10 @@ struct options {
 /* Reads argv and the environment. Returns -1 with ERR_USAGE: one line that names the option or variable, what was wrong
  * and what would be right. The log format is set as soon as it is known, so that even this error is in it. */
 int options_read(struct options *options, int argc, char **argv, struct err *err);
+
+/* The database that has the records beside a lock in Redis. That is not one that was only found: who has named the lock
+ * had the records there before lockstep knew of those variables, and they may lead to a database of another kind. */
+const char *options_records_database(const struct options *options);
 
 /* What --help prints; the caller frees it. */
 char *options_help(void);

@@ -1,5 +1,6 @@
 #include "options_places.h"
 
+#include "app_database.h"
 #include "redis_url.h"
 #include "url.h"
 #include "variables.h"
@@ -63,29 +64,75 @@ static int redis_as_lock(const char *redis_url, struct err *err)
     return 0;
 }
 
-static int find_lock(struct options *options, const enum origin origins[], struct err *err)
+static bool is_prisma_proxy(const char *database)
+{
+    const char *url = url_trim(database).from;
+    return url_has_scheme(url, "prisma") || url_has_scheme(url, "prisma+postgres");
+}
+
+/* What the user said, else DATABASE_URL, else what the app's other variables say. */
+static int find_database(struct options *options, const enum origin origins[], const char *const app_urls[],
+                         struct err *err)
 {
     options->database_what = origin_of(origins, "--database") == ORIGIN_FLAG ? "--database" : "LOCKSTEP_DATABASE";
+    if (options->database)
+        return 0;
+    options->database = app_urls[APP_DATABASE_URL];
+    options->database_what = "DATABASE_URL";
+    if (app_database_direct(&options->direct, &options->direct_what, err) != 0)
+        return -1;
+    const char *database = options->database, *what;
+    if (database && (!options->direct || !is_prisma_proxy(database)))
+        return 0;
+    if (database) { /* Prisma's proxy is no place to meet or look, but the URL beside it is */
+        database = NULL;
+    } else if (app_database_find(&database, &what, !app_urls[APP_REDIS_URL], err) != 0) {
+        return -1;
+    }
+    if (!database) {
+        database = options->direct;
+        what = options->direct_what;
+    }
+    if (database) {
+        options->database = database;
+        options->database_what = what;
+        options->database_found = true;
+    }
+    return 0;
+}
+
+static int find_lock(struct options *options, const enum origin origins[], struct err *err)
+{
     const char *app_urls[APP_URLS];
     for (int i = 0; i < APP_URLS; i++)
         if (variables_read(options_app_urls[i], &app_urls[i], &options->app_urls_from_file[i], err) != 0)
             return -1;
-    const char *database_url = app_urls[APP_DATABASE_URL], *redis_url = app_urls[APP_REDIS_URL];
-    if (!options->database) {
-        options->database = database_url;
-        options->database_what = "DATABASE_URL";
-    }
+    if (find_database(options, origins, app_urls, err) != 0)
+        return -1;
+    const char *redis_url = app_urls[APP_REDIS_URL];
     options->lock_what = origin_of(origins, "--lock") == ORIGIN_FLAG ? "--lock" : "LOCKSTEP_LOCK";
     bool usable = false;
-    bool asked_for = !options->lock || options->database != database_url; /* DATABASE_URL is the app's own otherwise */
-    if (options->database && asked_for &&
+    bool asked_for = !options->lock || (options->database != app_urls[APP_DATABASE_URL] && !options->database_found);
+    if (options->database && asked_for && /* otherwise it is the app's own */
         database_as_lock(options->database, options->database_what, &usable, err) != 0)
         return -1;
-    if (options->lock)
+    if (options->lock) {
+        options->direct = NULL;
         return 0;
+    }
+    if (usable && options->direct) {
+        options->lock_what = options->direct_what;
+        options->lock = options->direct;
+        return 0;
+    }
     options->lock_what = usable ? options->database_what : redis_url ? "REDIS_URL" : "the default place";
     options->lock = usable ? options->database : redis_url ? redis_url : local_directory();
     return usable ? 0 : redis_as_lock(redis_url, err);
+}
+
+const char *options_records_database(const struct options *options)
+{
+    return options->database_found && redis_url_is(options->lock) ? NULL : options->database;
 }
 
 /* Another app may share a Redis, and would have its "default" too; a database is one app's own more often than not. */

@@ -17,10 +17,12 @@ const struct option options_table[] = {
     {"--name", "LOCKSTEP_NAME", "NAME", OPTION_TEXT, AT(name), "default", 0, 0, NULL, false,
      "which gate; images that migrate different schemas need different names; required with Redis"},
     {"--lock", "LOCKSTEP_LOCK", "URL", OPTION_TEXT, AT(lock), NULL, 0, 0, NULL, true,
-     "where replicas meet: postgres://..., redis://..., file:/DIRECTORY; default: the database, else REDIS_URL, else a "
-     "local directory"},
+     "where replicas meet: postgres://..., redis://..., file:/DIRECTORY; default: the database (by DIRECT_URL if there "
+     "is "
+     "one), else REDIS_URL, else a local directory"},
     {"--database", "LOCKSTEP_DATABASE", "URL", OPTION_TEXT, AT(database), NULL, 0, 0, NULL, true,
-     "the database that is migrated; default: DATABASE_URL"},
+     "the database that is migrated; default: DATABASE_URL, else what the app's other variables say (PGHOST, DB_HOST, "
+     "...)"},
     {"--migrate", "LOCKSTEP_MIGRATE", "CMD", OPTION_TEXT, AT(commands[COMMAND_MIGRATE]), NULL, 0, 0, NULL, false,
      "the migration command; a JSON array is executed, anything else runs by /bin/sh -c"},
     {"--tool", "LOCKSTEP_TOOL", "NAME", OPTION_TEXT, AT(tool), NULL, 0, 0, NULL, false,

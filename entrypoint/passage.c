@@ -3,7 +3,7 @@
 #include "clock.h"
 #include "exitcodes.h"
 #include "identity.h"
-#include "place.h"
+#include "places.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -207,8 +207,8 @@ static struct gate_config gate_config_of(const struct passage *p)
 
 static int open_backend(struct passage *p, struct err *err)
 {
-    struct backend_config config = place_config(p->config->options, p->config->target, p->config->history);
-    place_command(p->config->migrate, p->config->mask, p->command_text);
+    struct backend_config config = places_config(p->config->options, p->config->target, p->config->history);
+    places_command(p->config->migrate, p->config->mask, p->command_text);
     config.loop = &p->loop;
     config.command = p->command_text;
     config.holder = &p->me;

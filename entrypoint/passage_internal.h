@@ -7,7 +7,7 @@
 
 #include "backend.h"
 #include "gate.h"
-#include "place.h"
+#include "places.h"
 #include "runner.h"
 #include "words.h"
 
@@ -44,7 +44,7 @@ struct passage {
     struct words words;
     char problem[sizeof((struct err *)0)->text];
     enum op problem_op; /* of what */
-    char command_text[PLACE_COMMAND_CAPACITY];
+    char command_text[PLACES_COMMAND_CAPACITY];
     char told_line[LINE_CAPACITY]; /* the last one that waiters were told */
     int64_t told_at;
     bool done;

@@ -1,9 +1,9 @@
 #include "plan_internal.h"
 
-#include "backend.h"
 #include "environment.h"
 #include "exitcodes.h"
 #include "log.h"
+#include "places.h"
 #include "target.h"
 
 #include <stdio.h>
@@ -26,20 +26,6 @@ static int parse_commands(struct plan *plan, const struct options *options, char
         if (is_preset)
             plan_adapt_command(&plan->commands[i], environment);
     }
-    return 0;
-}
-
-static int check_places(struct plan *plan, const struct options *options, struct err *err)
-{
-    char database[sizeof plan->place];
-    if (backend_check_url(options->lock, options->lock_what, plan->place, sizeof plan->place, err) != 0)
-        return -1;
-    if (!backend_is_split(options->lock, options->database))
-        return 0;
-    if (backend_check_url(options->database, options->database_what, database, sizeof database, err) != 0)
-        return -1;
-    size_t used = strlen(plan->place);
-    snprintf(plan->place + used, sizeof plan->place - used, ", with the records in %s", database);
     return 0;
 }
 
@@ -93,7 +79,7 @@ static int find_app(struct plan *plan, const struct options *options, char *cons
 int plan_make(struct plan *plan, const struct options *options, char *const environment[], struct err *err)
 {
     *plan = (struct plan){.app_environment = NULL};
-    if (check_places(plan, options, err) != 0 || find_users(plan, options, err) != 0 ||
+    if (places_check(options, plan->place, sizeof plan->place, err) != 0 || find_users(plan, options, err) != 0 ||
         find_target(plan, options, err) != 0 || parse_commands(plan, options, environment, err) != 0)
         return err->code == ERR_USAGE ? EXIT_WRONG_USAGE : EXIT_CANNOT_GO_ON;
     return options->command ? find_app(plan, options, environment, err) : 0;

@@ -60,14 +60,13 @@ int plan_tool(struct plan *plan, const struct options *options, struct err *err)
         ask.folder_what = tool->folder_variable;
     }
     struct history_words words = {options->applied_sql, options->failed_sql, variable};
-    struct url url;
-    bool is_shared = strcmp(options->lock, options->database ? options->database : "") == 0;
-    if (need_postgres(options, err) != 0 || migrations_read(&plan->migrations, &ask, err) != 0 ||
-        url_parse(&url, options->database, options->database_what, err) != 0)
+    if (need_postgres(options, err) != 0 || migrations_read(&plan->migrations, &ask, err) != 0)
         return -1;
-    int result = history_plan_make(&plan->history, tool, &plan->migrations, &words, &url, err);
-    url_free(&url);
-    plan->history.is_shared = is_shared;
+    bool is_direct = options->direct && options->lock == options->direct; /* another way to the same database */
+    bool is_shared = is_direct || strcmp(options->lock, options->database) == 0;
+    int result = history_plan_make(&plan->history, tool, &plan->migrations, &words,
+                                   is_direct ? options->direct : options->database,
+                                   is_direct ? options->direct_what : options->database_what, is_shared, err);
     plan->has_history = result == 0;
     migrations_target(&plan->migrations, tool->name, plan->target);
     if (result == 0)

@@ -371,7 +371,7 @@ const struct verdict *history_verdict(const struct backend *b)
 static int open_link(struct history *h, struct err *err)
 {
     const struct backend_config *config = &h->base.config;
-    if (url_parse(&h->url, config->database_url, "the database URL", err) != 0 ||
+    if (url_parse(&h->url, h->plan->database_url, "the database URL", err) != 0 ||
         pg_trust(&h->url, &config->ca, err) != 0)
         return -1;
     /* Without a token behind the name: these are the sessions that a fence must not end. */

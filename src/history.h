@@ -18,7 +18,8 @@ struct history_plan {
     char
         *trouble_sql; /* what stands in the way of a migration: rows "running" or "failed", id, words; NULL = unknown */
     char table[260];  /* for people; "" = the user's own query */
-    bool is_shared;   /* the place is in the very database that has the table: its connections do */
+    const char *database_url; /* of the table's database; kept by reference */
+    bool is_shared;           /* the place is in the very database that has the table: its connections do */
 };
 
 /* What the user says about the history; NULL where he says nothing. */
@@ -27,10 +28,11 @@ struct history_words {
     const char *(*variable)(const char *name); /* of the environment: the tool's own settings; NULL if it is not set */
 };
 
-/* Works out the queries for `tool` at the database `url` (parsed). -1 with ERR_USAGE. The caller frees with
- * history_plan_free. */
+/* Works out the queries for `tool` at the database `url`, `what` for people. `is_shared`: replicas meet there too. -1
+ * with ERR_USAGE. The caller frees with history_plan_free. */
 int history_plan_make(struct history_plan *plan, const struct tool *tool, const struct migrations *image,
-                      const struct history_words *words, const struct url *url, struct err *err);
+                      const struct history_words *words, const char *url, const char *what, bool is_shared,
+                      struct err *err);
 
 void history_plan_free(struct history_plan *plan);
 

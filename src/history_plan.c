@@ -72,7 +72,7 @@ static void find_table(struct place *place, const struct tool *tool, const struc
                           sizeof configured.table);
     set_if_said(place->schema, configured.schema);
     set_if_said(place->table, configured.table);
-    if (tool->schema_of_url)
+    if (tool->schema_of_url || !place->schema[0]) /* said in full: a pooler may refuse a search path */
         set_if_said(place->schema, url->schema);
     if (tool->table_of_url && url->migrations_table && url->migrations_table_quoted)
         set_quoted(place, url->migrations_table);
@@ -210,14 +210,19 @@ static char *written(sql_writer *write, const struct tool *tool, const char *own
 }
 
 int history_plan_make(struct history_plan *plan, const struct tool *tool, const struct migrations *image,
-                      const struct history_words *words, const struct url *url, struct err *err)
+                      const struct history_words *words, const char *url, const char *what, bool is_shared,
+                      struct err *err)
 {
     struct place place = {.schema = ""};
-    *plan = (struct history_plan){.tool = tool, .image = image};
+    struct url parsed;
+    *plan = (struct history_plan){.tool = tool, .image = image, .database_url = url, .is_shared = is_shared};
+    if (url_parse(&parsed, url, what, err) != 0)
+        return -1;
     if (!words->applied_sql) {
-        find_table(&place, tool, image, words, url);
+        find_table(&place, tool, image, words, &parsed);
         snprintf(plan->table, sizeof plan->table, "%s%s%s", place.schema, place.schema[0] ? "." : "", place.table);
     }
+    url_free(&parsed);
     plan->applied_sql = written(write_applied, tool, words->applied_sql, &place, image);
     if (tool->lock || tool->failed || words->failed_sql)
         plan->trouble_sql = written(write_trouble, tool, words->failed_sql, &place, image);

@@ -70,7 +70,7 @@ static void remember(struct mask *mask, const char *secret, size_t length)
         mask->secrets[mask->count++] = copy;
 }
 
-/* Whether the parameter is a password by its decoded name, as sentinel_password is. */
+/* Whether the parameter is a password by its decoded name, as sentinel_password is, and Npgsql's Pwd. */
 static bool is_password(struct url_span name)
 {
     char decoded[64];
@@ -78,19 +78,26 @@ static bool is_password(struct url_span name)
     if (length > sizeof decoded)
         return false;
     length = url_decode(name.from, name.to, decoded);
+    if (length == 3 && (strncasecmp(decoded, "pwd", 3) == 0 || strncasecmp(decoded, "psw", 3) == 0))
+        return true;
     return length >= wanted && strncasecmp(decoded + length - wanted, "password", wanted) == 0;
 }
 
 /* The passwords of one text. */
 struct found {
-    struct url_span passwords[MASK_SECRETS_MAX];
+    struct url_keyword passwords[MASK_SECRETS_MAX]; /* quote '\0': percent-encoded, perhaps */
     int count;
 };
 
+static void add_quoted(struct found *found, const struct url_keyword *password)
+{
+    if (password->value.from < password->value.to && found->count < MASK_SECRETS_MAX)
+        found->passwords[found->count++] = *password;
+}
+
 static void add(struct found *found, const char *from, const char *to)
 {
-    if (from < to && found->count < MASK_SECRETS_MAX)
-        found->passwords[found->count++] = (struct url_span){from, to};
+    add_quoted(found, &(struct url_keyword){.value = {from, to}});
 }
 
 /* First where those who read the URL find them, whatever characters they have; then where they seem to be. */
@@ -105,6 +112,11 @@ static void find_passwords(const char *text, struct found *found)
         while (url_next_parameter(&parts.query, &parameter))
             if (is_password(parameter.name))
                 add(found, parameter.value.from, parameter.value.to);
+    } else {
+        struct url_span rest = {text, text + strlen(text)};
+        for (struct url_keyword pair; url_next_keyword(&rest, &pair);)
+            if (is_password(pair.name))
+                add_quoted(found, &pair);
     }
     for (const char *c = text; find_url_password(c, &from, &to); c = to)
         add(found, from, to);
@@ -112,25 +124,59 @@ static void find_passwords(const char *text, struct found *found)
         add(found, from, to);
 }
 
-void mask_learn(struct mask *mask, const char *url)
+static size_t decode(const struct url_keyword *password, char *out)
+{
+    return password->quote ? url_keyword_decode(password, out)
+                           : url_decode(password->value.from, password->value.to, out);
+}
+
+/* Java has spaces for + in a parameter. */
+static void remember_with_spaces(struct mask *mask, char *password, size_t length)
+{
+    if (!memchr(password, '+', length))
+        return;
+    for (size_t i = 0; i < length; i++)
+        password[i] = password[i] == '+' ? ' ' : password[i];
+    remember(mask, password, length);
+}
+
+static void learn(struct mask *mask, const char *url)
 {
     struct found found = {.count = 0};
     find_passwords(url, &found);
     char *open = strdup(url), *decoded = malloc(strlen(url) + 1);
-    for (int i = 0; open && i < found.count; i++) /* one password may stand in two places, which does not open it */
-        memset(open + (found.passwords[i].from - url), '\n', (size_t)(found.passwords[i].to - found.passwords[i].from));
+    for (int i = 0; open && i < found.count; i++) { /* one password may stand in two places, which does not open it */
+        const struct url_span *value = &found.passwords[i].value;
+        memset(open + (value->from - url), '\n', (size_t)(value->to - value->from));
+    }
     for (int i = 0; open && decoded && i < found.count; i++) {
-        const char *from = found.passwords[i].from, *to = found.passwords[i].to;
-        size_t length = (size_t)(to - from), decoded_length = url_decode(from, to, decoded);
+        const struct url_span *value = &found.passwords[i].value;
+        size_t length = (size_t)(value->to - value->from), decoded_length = decode(&found.passwords[i], decoded);
         decoded[decoded_length] = '\0';
         if (strstr(open, decoded))
             continue;
-        remember(mask, from, length);
+        remember(mask, value->from, length);
         if (decoded_length != length)
             remember(mask, decoded, decoded_length);
+        remember_with_spaces(mask, decoded, decoded_length);
     }
     free(open);
     free(decoded);
+}
+
+void mask_learn(struct mask *mask, const char *url)
+{
+    struct url_span trimmed = url_trim(url);
+    char *plain = strndup(trimmed.from, (size_t)(trimmed.to - trimmed.from));
+    learn(mask, url);
+    if (plain && strcmp(plain, url) != 0)
+        learn(mask, plain);
+    free(plain);
+}
+
+void mask_learn_password(struct mask *mask, const char *password)
+{
+    remember(mask, password, strlen(password));
 }
 
 static const char *known_secret_at(const struct mask *mask, const char *text)

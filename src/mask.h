@@ -12,9 +12,12 @@ struct mask {
     int count;
 };
 
-/* Remembers the passwords of the URL or conninfo string `url`, as written and decoded. Words that are no secret because
- * the same URL also says them in the open (user, host, database) are left out. Copies what it keeps. */
+/* Remembers the passwords of `url`, a URL, conninfo string or keyword form, as written and decoded. Words that are no
+ * secret because the same URL also says them in the open (user, host, database) are left out. Copies what it keeps. */
 void mask_learn(struct mask *mask, const char *url);
+
+/* Remembers `password` itself. */
+void mask_learn_password(struct mask *mask, const char *password);
 
 /* Writes `text` to `out` with every known secret, and the password of anything that looks like
  * scheme://user:password@ or password=..., as ***. The result is cut at `capacity` bytes with its terminator. */

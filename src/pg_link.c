@@ -18,6 +18,7 @@ struct pg_link {
     struct watch *watch;
     struct pg_resolve *resolve;
     struct later *later; /* tells of a failure that was there at once */
+    bool plain;          /* a pooler has refused the settings that the URL asks for */
     unsigned silences;   /* connects that were given up since the last that succeeded: begin with another host */
     char *sql;
     struct pg_param params[PG_PARAMS_MAX];
@@ -228,6 +229,23 @@ static void on_connected(struct pg_link *link)
     send_statement(link);
 }
 
+static void start_connect(struct pg_link *link);
+
+/* PgBouncer refuses a connection that asks for settings it does not track, such as a search path. None of ours needs
+ * them: lockstep names every schema. True if the connect begins anew without. */
+static bool retry_plain(struct pg_link *link)
+{
+    if (link->plain || !link->config.url->has_settings ||
+        !strstr(PQerrorMessage(link->conn), "unsupported startup parameter"))
+        return false;
+    link->plain = true;
+    unwatch(link);
+    PQfinish(link->conn);
+    link->conn = NULL;
+    start_connect(link);
+    return true;
+}
+
 static void poll_connect(struct pg_link *link)
 {
     /* libpq may close this socket and open another of the same number: the loop must not know the old one then. */
@@ -236,6 +254,8 @@ static void poll_connect(struct pg_link *link)
     PostgresPollingStatusType status = PQconnectPoll(link->conn);
     if (status == PGRES_POLLING_OK)
         on_connected(link);
+    else if (status == PGRES_POLLING_FAILED && retry_plain(link))
+        return;
     else if (status == PGRES_POLLING_FAILED)
         broke_with_conn_error(link);
     else if (wait_for(link, status == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE) != 0)
@@ -306,8 +326,9 @@ static void connect_to(struct pg_link *link, const char *hosts, const char *addr
         values[n] = ours[i][1];
     }
     for (int i = 0; i < url->count; i++, n++) { /* what the user says counts: later ones win in libpq */
+        bool without = link->plain && strcmp(url->keywords[i], "options") == 0;
         keywords[n] = url->keywords[i];
-        values[n] = url->values[i];
+        values[n] = without ? url->plain_options : url->values[i];
     }
     const char *const resolved[][2] = {{"host", hosts}, {"hostaddr", addresses}, {"port", ports}};
     for (size_t i = 0; i < 3; i++) {
@@ -337,6 +358,16 @@ static void on_resolved(void *user, const char *hosts, const char *addresses, co
         connect_to(link, hosts, addresses, ports);
 }
 
+static void start_connect(struct pg_link *link)
+{
+    if (!pg_resolve_needed(link->config.url)) {
+        connect_to(link, NULL, NULL, NULL);
+        return;
+    }
+    link->state = LINK_RESOLVING;
+    link->resolve = pg_resolve_start(link->config.loop, link->config.url, link->silences, on_resolved, link);
+}
+
 void pg_link_run(struct pg_link *link, const char *sql, const struct pg_param *params, int count, pg_done *done)
 {
     link->sql = strdup(sql);
@@ -348,10 +379,5 @@ void pg_link_run(struct pg_link *link, const char *sql, const struct pg_param *p
         send_statement(link);
         return;
     }
-    if (!pg_resolve_needed(link->config.url)) {
-        connect_to(link, NULL, NULL, NULL);
-        return;
-    }
-    link->state = LINK_RESOLVING;
-    link->resolve = pg_resolve_start(link->config.loop, link->config.url, link->silences, on_resolved, link);
+    start_connect(link);
 }

@@ -77,6 +77,19 @@ struct url_parameter {
 /* Takes the next parameter that is not empty off `query`. Returns false if there is none. */
 bool url_next_parameter(struct url_span *query, struct url_parameter *parameter);
 
+/* The keyword form of .NET: Key=value;Key="quoted; ""value"";... */
+struct url_keyword {
+    struct url_span name, value; /* the value as it stands between its quotes */
+    char quote;                  /* the quote around the value, which is doubled in it; '\0' = none */
+    bool broken;                 /* no =, or no closing quote; the value is all that is left then */
+};
+
+/* Takes the next pair that is not empty off `rest`. Returns false if there is none. */
+bool url_next_keyword(struct url_span *rest, struct url_keyword *pair);
+
+/* Writes the value without the doubling of its quote to `out`, which has room for it; returns its length. */
+size_t url_keyword_decode(const struct url_keyword *pair, char *out);
+
 /* A URL being read. Those who read it decode its values one after the other into memory of their own. */
 struct url_reader {
     const char *what; /* what the user called the URL, for messages */

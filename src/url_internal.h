@@ -22,7 +22,7 @@ struct url_parser {
 int url_add(struct url_parser *parser, const char *keyword, const char *value);
 
 /* Sets host and port from a list: host[:port],... */
-int url_add_hosts(struct url_parser *parser, struct url_span hosts);
+int url_add_hosts(struct url_parser *parser, struct url_span rest);
 
 /* libpq's own spelling of the keyword `name`, if the linked libpq knows it; otherwise NULL. */
 const char *url_known_keyword(const char *name);
@@ -37,20 +37,8 @@ int url_take_parameter(struct url_parser *parser, const char *name, const char *
 /* Once all of them are taken: what depends on several. */
 int url_finish_parameters(struct url_parser *parser);
 
-/* The keyword form of .NET: Key=value;Key="quoted; ""value"";... */
-struct url_keyword {
-    struct url_span name, value; /* the value as it stands between its quotes */
-    char quote;                  /* the quote around the value, which is doubled in it; '\0' = none */
-    bool broken;                 /* no =, or no closing quote; the value is all that is left then */
-};
-
-/* Takes the next pair that is not empty off `rest`. Returns false if there is none. */
-bool url_next_keyword(struct url_span *rest, struct url_keyword *pair);
-
-/* Writes the value without the doubling of its quote to `out`, which has room for it; returns its length. */
-size_t url_keyword_decode(const struct url_keyword *pair, char *out);
-
-/* Whether `text` is of that form and for Postgres: SQL Server and MySQL have the same form and some of the names. */
+/* Whether `text` is of the keyword form of .NET and for Postgres: SQL Server and MySQL have the same form and some of
+ * the names. */
 bool url_is_keywords(struct url_span text);
 
 int url_parse_keywords(struct url_parser *parser, struct url_span text);

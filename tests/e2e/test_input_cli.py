@@ -223,7 +223,7 @@ def test_good_name(value, good):
 
 # --- URLs -------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("url", ["mysql://u:pw9@h/db", "POSTGRESQL+foo://u:pw9@h/db", "postgre://u:pw9@h/db", "http://h/",
+@pytest.mark.parametrize("url", ["mysql://u:pw9@h/db", "POSTGRES-QL+foo://u:pw9@h/db", "prisma://u:pw9@h/db", "postgre://u:pw9@h/db", "http://h/",
                                  "bareword", "://h", "postgres:u:pw9@h/db", "//h/db", "file", "/var/lib/x", "sqlite:x",
                                  "jdbc:mysql://h/db", "file://", "file://host/dir", "file:"], ids=repr)
 def test_unknown_scheme(url):
@@ -244,7 +244,7 @@ def test_unknown_scheme_in_a_variable(gone):
 
 @pytest.mark.parametrize("url", ["postgres://h:port/db", "postgres://h:0/db", "postgres://h:70000/db", "postgres://[::1/db",
                                  "postgres://u:a%00b@h/db", "postgres://h/db?connect_timeout",
-                                 "postgres://h/db?no_such_parameter=1"], ids=repr)
+                                 "postgres://h/db?password=x&no_such_parameter=1", "Host=h;no_such_item"], ids=repr)
 def test_malformed_postgres_url(url, gone):
     """Bad input: right scheme, wrong rest: a configuration error at once, not a server that is waited for."""
     done = call("--lock", url, "--target", "v1", "--migrate", gone, "--connect-timeout", "500ms", "true")

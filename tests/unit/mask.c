@@ -105,6 +105,17 @@ static const struct {
      "redis+sentinel://:pass@h1:1,h2/m?sentinel_password=word&db=1",
      "redis+sentinel://:***@h1:1,h2/m?sentinel_password=***&db=1"},
     {"not learned, socket", {NULL}, "unix://ann:pass@/run/redis.sock", "unix://ann:***@/run/redis.sock"},
+    {"learned, keyword form", {"Host=h;Username=ann;Password=hunter22;Database=d"}, "is hunter22", "is ***"},
+    {"learned, keyword form, quoted", {"Host=h;Pwd=\"hun;\"\"ter22\""}, "is hun;\"ter22", "is ***"},
+    {"learned, keyword form, quoted, as written", {"Host=h;Pwd='hun''ter22'"}, "is hun''ter22", "is ***"},
+    {"keyword form, equal to the user",
+     {"Host=\"h\";Username=\"shop\";Password=\"shop\""},
+     "no role shop",
+     "no role shop"},
+    {"learned, JDBC", {"jdbc:postgresql://h/d?user=ann&password=hunter22"}, "is hunter22", "is ***"},
+    {"learned, JDBC, no host", {"jdbc:postgresql:d?user=ann&password=hunter22"}, "is hunter22", "is ***"},
+    {"learned, JDBC, a + is a space", {"jdbc:postgresql://h/d?password=hun+ter22"}, "is hun ter22", "is ***"},
+    {"learned, quotes around the URL", {"\"postgres://h/d?password=hunter22\"\n"}, "is hunter22", "is ***"},
     {"learned, < in it", {"postgres://ann:hun<ter22@h/d"}, "is hun<ter22", "is ***"},
 };
 

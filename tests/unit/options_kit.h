@@ -5,7 +5,7 @@
 #include "options.h"
 
 #define WORDS_MAX     10
-#define VARIABLES_MAX 5
+#define VARIABLES_MAX 6
 
 /* A command line without its argv[0], and an environment. */
 struct given {

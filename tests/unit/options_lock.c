@@ -63,6 +63,106 @@ static const struct {
      "redis://a",
      "--lock"},
     {"empty REDIS_URL", {{CHECK_VERB}, {"REDIS_URL="}}, NULL, NULL},
+    {"JDBC", {{CHECK_VERB}, {"DATABASE_URL=jdbc:postgresql:d"}}, "jdbc:postgresql:d", "DATABASE_URL"},
+    {"a driver's scheme",
+     {{CHECK_VERB, "--database=postgresql+psycopg2://h/d"}, {NULL}},
+     "postgresql+psycopg2://h/d",
+     "--database"},
+    {"in quotes", {{CHECK_VERB}, {"DATABASE_URL='postgres://h'"}}, "'postgres://h'", "DATABASE_URL"},
+
+    /* the app's other variables */
+    {"PGHOST", {{CHECK_VERB}, {"PGHOST=h", "PGUSER=u"}}, "postgres://", "PGHOST"},
+    {"PGSERVICE", {{CHECK_VERB}, {"PGSERVICE=s"}}, "postgres://", "PGSERVICE"},
+    {"PGDATABASE", {{CHECK_VERB}, {"PGDATABASE=d"}}, "postgres://", "PGDATABASE"},
+    {"who and how say nothing of where",
+     {{CHECK_VERB}, {"PGUSER=u", "PGPASSWORD=p", "PGPORT=1", "DB_USER=u"}},
+     NULL,
+     NULL},
+    {"what the image postgres has",
+     {{CHECK_VERB}, {"POSTGRES_DB=d", "POSTGRES_USER=u", "POSTGRES_PASSWORD=p"}},
+     NULL,
+     NULL},
+    {"DATABASE_URL over PGHOST",
+     {{CHECK_VERB}, {"DATABASE_URL=postgres://h/d", "PGHOST=i"}},
+     "postgres://h/d",
+     "DATABASE_URL"},
+    {"MySQL's DATABASE_URL over PGHOST", {{CHECK_VERB}, {"DATABASE_URL=mysql://h/d", "PGHOST=i"}}, NULL, NULL},
+    {"PGHOST over REDIS_URL", {{NAMED}, {"PGHOST=h", "REDIS_URL=redis://h"}}, "postgres://", "PGHOST"},
+    {"--lock over PGHOST", {{CHECK_VERB, "--lock=file:/x"}, {"PGHOST=h"}}, "file:/x", "--lock"},
+    {"Spring",
+     {{CHECK_VERB},
+      {"SPRING_DATASOURCE_URL=jdbc:postgresql://h/d", "SPRING_DATASOURCE_USERNAME=a b",
+       "SPRING_DATASOURCE_PASSWORD=p&+"}},
+     "jdbc:postgresql://h/d?user=a%20b&password=p%26%2B",
+     "SPRING_DATASOURCE_URL"},
+    {"Spring's MySQL", {{CHECK_VERB}, {"SPRING_DATASOURCE_URL=jdbc:mysql://h/d"}}, NULL, NULL},
+    {"Flyway, what the URL says itself",
+     {{CHECK_VERB}, {"FLYWAY_URL=jdbc:postgresql://h/d?user=u", "FLYWAY_USER=v", "FLYWAY_PASSWORD=p"}},
+     "jdbc:postgresql://h/d?user=u&password=p",
+     "FLYWAY_URL"},
+    {".NET",
+     {{CHECK_VERB}, {"ConnectionStrings__DefaultConnection=Host=h;Database=d"}},
+     "Host=h;Database=d",
+     "ConnectionStrings__DefaultConnection"},
+    {".NET with SQL Server", {{CHECK_VERB}, {"ConnectionStrings__DefaultConnection=Server=h;Database=d"}}, NULL, NULL},
+    {"DB_URL", {{CHECK_VERB}, {"DB_URL=pgsql://h/d", "DB_USER=u"}}, "pgsql://h/d?user=u", "DB_URL"},
+    {"DB_URL of .NET's form",
+     {{CHECK_VERB}, {"DB_URL=Host=h:1", "DB_PASS=p\""}},
+     "Host=h:1;Password=\"p\"\"\";",
+     "DB_URL"},
+    {"DB_HOST",
+     {{CHECK_VERB}, {"DB_HOST=h", "DB_NAME=d", "DB_USER=u\"", "DB_PASS=p;", "DB_SSLMODE=require"}},
+     "Host=\"h\";Database=\"d\";Username=\"u\"\"\";Password=\"p;\";SSL Mode=\"require\";",
+     "DB_HOST"},
+    {"DB_CONNECTION=pgsql",
+     {{CHECK_VERB}, {"DB_CONNECTION=pgsql", "DB_HOST=h", "DB_PORT=6432", "DB_DATABASE=d"}},
+     "Host=\"h\";Port=\"6432\";Database=\"d\";",
+     "DB_HOST"},
+    {"DB_CONNECTION=mysql", {{CHECK_VERB}, {"DB_CONNECTION=mysql", "DB_HOST=h", "DB_DATABASE=d"}}, NULL, NULL},
+    {"MySQL's port", {{CHECK_VERB}, {"DB_HOST=h", "DB_PORT=3306"}}, NULL, NULL},
+    {"MySQL's variables", {{CHECK_VERB}, {"DB_HOST=h", "MYSQL_DATABASE=d"}}, NULL, NULL},
+    {"a doubtful DB_HOST beside Redis", {{NAMED}, {"DB_HOST=h", "REDIS_URL=redis://r"}}, "redis://r", "REDIS_URL"},
+    {"... no doubt",
+     {{NAMED}, {"DB_HOST=h", "DB_PORT=5432", "REDIS_URL=redis://r"}},
+     "Host=\"h\";Port=\"5432\";",
+     "DB_HOST"},
+    {"POSTGRES_HOST",
+     {{CHECK_VERB}, {"POSTGRES_HOST=h", "POSTGRES_PORT=1", "POSTGRES_DB=d", "POSTGRES_USER=u", "POSTGRES_PASSWORD=p"}},
+     "Host=\"h\";Port=\"1\";Database=\"d\";Username=\"u\";Password=\"p\";",
+     "POSTGRES_HOST"},
+
+    /* direct URLs */
+    {"DIRECT_URL",
+     {{CHECK_VERB}, {"DATABASE_URL=postgres://p/d", "DIRECT_URL=postgres://h/d"}},
+     "postgres://h/d",
+     "DIRECT_URL"},
+    {"the first one",
+     {{CHECK_VERB},
+      {"DATABASE_URL=postgres://p/d", "MIGRATION_DATABASE_URL=postgres://i/d", "DIRECT_DATABASE_URL=postgres://h/d"}},
+     "postgres://h/d",
+     "DIRECT_DATABASE_URL"},
+    {"... that is Postgres'",
+     {{CHECK_VERB}, {"DATABASE_URL=postgres://p/d", "DIRECT_URL=https://h", "MIGRATION_DATABASE_URL=postgres://i/d"}},
+     "postgres://i/d",
+     "MIGRATION_DATABASE_URL"},
+    {"beside PGHOST", {{CHECK_VERB}, {"PGHOST=p", "DIRECT_URL=postgres://h/d"}}, "postgres://h/d", "DIRECT_URL"},
+    {"alone", {{CHECK_VERB}, {"DIRECT_URL=postgres://h/d"}}, "postgres://h/d", "DIRECT_URL"},
+    {"beside another kind of database",
+     {{CHECK_VERB}, {"DATABASE_URL=mysql://h/d", "DIRECT_URL=postgres://h/d"}},
+     NULL,
+     NULL},
+    {"beside Prisma's proxy",
+     {{CHECK_VERB}, {"DATABASE_URL=prisma://p", "DIRECT_URL=postgres://h/d"}},
+     "postgres://h/d",
+     "DIRECT_URL"},
+    {"--lock over it",
+     {{CHECK_VERB, "--lock=file:/x"}, {"DATABASE_URL=postgres://p/d", "DIRECT_URL=postgres://h/d"}},
+     "file:/x",
+     "--lock"},
+    {"--database over it",
+     {{CHECK_VERB, "--database=postgres://e/d"}, {"DIRECT_URL=postgres://h/d"}},
+     "postgres://e/d",
+     "--database"},
 };
 
 static void default_of_lock(void **state)
@@ -77,6 +177,27 @@ static void default_of_lock(void **state)
             CHECK(places[i].row, strncmp(options.lock, "file:/", 6) == 0);
             CHECK_TEXT(places[i].row, strrchr(options.lock, '/'), "/lockstep");
         }
+    }
+}
+
+/* A lock that was named keeps its records: a database that was only found gets none. */
+static void records_beside_redis(void **state)
+{
+    static const struct {
+        const char *row;
+        struct given given;
+        const char *database;
+    } rows[] = {
+        {"DATABASE_URL", {{NAMED, "--lock=redis://h"}, {"DATABASE_URL=postgres://h/d"}}, "postgres://h/d"},
+        {"--database", {{NAMED, "--lock=redis://h", "--database=postgres://h"}, {NULL}}, "postgres://h"},
+        {"PGHOST", {{NAMED, "--lock=redis://h"}, {"PGHOST=h"}}, NULL},
+        {"a doubtful DB_HOST", {{NAMED, "--lock=redis://h"}, {"DB_HOST=h"}}, NULL},
+        {"PGHOST beside another place", {{CHECK_VERB, "--lock=postgres://h"}, {"PGHOST=h"}}, "postgres://"},
+    };
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        struct options options = given_options(rows[i].row, &rows[i].given);
+        CHECK_TEXT(rows[i].row, options_records_database(&options), rows[i].database);
     }
 }
 
@@ -263,9 +384,13 @@ static void what_the_app_does_not_see(void **state)
 int unit_options_lock(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(default_of_lock),           cmocka_unit_test(unknown_scheme_is_an_error),
-        cmocka_unit_test(redis_needs_a_name),        UNIT_IN_DIRECTORY(values_from_files),
-        UNIT_IN_DIRECTORY(redis_url_from_a_file),    UNIT_IN_DIRECTORY(wrong_files),
+        cmocka_unit_test(default_of_lock),
+        cmocka_unit_test(records_beside_redis),
+        cmocka_unit_test(unknown_scheme_is_an_error),
+        cmocka_unit_test(redis_needs_a_name),
+        UNIT_IN_DIRECTORY(values_from_files),
+        UNIT_IN_DIRECTORY(redis_url_from_a_file),
+        UNIT_IN_DIRECTORY(wrong_files),
         cmocka_unit_test(what_the_app_does_not_see),
     };
     return UNIT_RUN("options: lock, database, Redis, files", tests);
