@@ -9,6 +9,7 @@ What a row says about a tool has been seen: test_fixtures.py runs each tool by i
 import dataclasses
 import hashlib
 import json
+import re
 import typing
 
 # How a history table's ids have to be compared with the image's.
@@ -33,9 +34,11 @@ class Tool:
     tenant: str = "options=-csearch_path%3Dtenant"            # what puts everything into the schema `tenant`
     concurrently: typing.Union[bool, str] = True # CREATE INDEX CONCURRENTLY: True, False (it cannot) or "alone" (nothing else beside it)
     reindex: typing.Optional[typing.Callable] = None          # called when a migration came or went
+    finish: typing.Optional[typing.Callable] = None           # the last word on a migration's text
     noise: tuple = ("README.md", ".hidden", "notes.txt")      # beside migrations, ignored by the tool
     double: bool = False                         # two files can have one id
     other_table: dict = dataclasses.field(default_factory=dict)  # variables that name another history table, besides the fixtures' HISTORY_TABLE
+    other_config: tuple = ()                     # or the words to replace: (file, what, by what)
     # what it does when ...                        (exit status, words that it says)
     ahead: tuple = (0, "")                       # the database has more than the image
     diverged: tuple = (0, "")                    # it lacks the image's newest one and has another
@@ -69,6 +72,21 @@ def drizzle_journal(project):
     entries = [{"idx": n, "version": "7", "when": int(names(m)["ms"]), "tag": project.path(m).stem, "breakpoints": True}
                for n, m in enumerate(project.migrations)]
     (folder / "_journal.json").write_text(json.dumps({"version": "7", "dialect": "postgresql", "entries": entries}, indent=2))
+
+
+def sqitch_plan(project):
+    from kit.project import stamp
+    lines = ["%syntax-version=1.0.0", "%project=tasks", ""]
+    lines += [f"{m.name} {stamp(m.number):%Y-%m-%dT%H:%M:%SZ} Test <test@example.org>" for m in project.migrations]
+    (project.folder / "sqitch.plan").write_text("\n".join(lines) + "\n")
+
+
+def graphile_header(project, migration, body):
+    """A committed migration carries its hash, which covers the one before."""
+    previous = project.previous(migration)
+    before = re.search("^--! Hash: (.*)", project.text(previous), re.M)[1] if previous else ""
+    own = hashlib.sha1(((before + "\n" + body.strip()).strip() + "\n").encode()).hexdigest()
+    return f"--! Previous: {before or '-'}\n--! Hash: sha1:{own}\n--! Message: {migration.name}\n\n{body}"
 
 
 BIN = "node_modules/.bin/"
@@ -206,5 +224,151 @@ TOOLS = {tool.name: tool for tool in (
         noise=("README.md", ".hidden", "_draft.py"),
         diverged=(0, ""),
         back_dated="refused",
+    ),
+    Tool(
+        name="node-pg-migrate",
+        npm=("node-pg-migrate@9.0.0", "pg@8.23.1"),
+        programs=local("node-pg-migrate"),
+        command=f"{BIN}node-pg-migrate up",
+        path="migrations/{ms}_{name}.js",
+        key="{ms}_{name}",
+        table="pgmigrations",
+        history="SELECT name AS key FROM {table} ORDER BY id",
+        noise=(".hidden",),
+        back_dated="refused",
+    ),
+    Tool(
+        name="kysely",
+        npm=("kysely@0.29.9", "kysely-ctl@0.21.0", "pg@8.23.1"),
+        programs=local("kysely"),
+        command=f"{BIN}kysely migrate:latest",
+        check=f"{BIN}kysely migrate:list",
+        asks="^migrate:list",
+        path="migrations/{id}_{name}.ts",
+        table="kysely_migration",
+        history="SELECT name AS key FROM {table} ORDER BY timestamp, name",
+        noise=("README.md", ".hidden", "{id}_x.d.ts"),
+        ahead=(1, "corrupted migrations"),
+        diverged=(1, "corrupted migrations"),
+        back_dated="refused",
+    ),
+    Tool(
+        name="mikro-orm",
+        npm=("@mikro-orm/core@6.6.16", "@mikro-orm/cli@6.6.16", "@mikro-orm/migrations@6.6.16", "@mikro-orm/postgresql@6.6.16",
+             "@mikro-orm/knex@6.6.16"),
+        programs=local("mikro-orm"),
+        command=f"{BIN}mikro-orm migration:up",
+        check=f"{BIN}mikro-orm migration:pending",
+        asks="^migration:pending",
+        path="migrations/Migration{id}_{name}.js",
+        key="Migration{id}_{name}",
+        table="mikro_orm_migrations",
+        history="SELECT name AS key FROM {table} ORDER BY id",
+        noise=("README.md", ".hidden", ".snapshot-tasks.json", "Migration{id}_x.d.ts"),
+    ),
+    Tool(
+        name="db-migrate",
+        npm=("db-migrate@0.11.14", "db-migrate-pg@1.5.2"),
+        programs=local("db-migrate"),
+        command=f"{BIN}db-migrate up",
+        check=f"{BIN}db-migrate check",
+        asks="^check",
+        path="migrations/{id}-{name}.js",
+        key="/{id}-{name}",
+        table="migrations",
+        history="SELECT name AS key FROM {table} ORDER BY id",
+        noise=("README.md", ".hidden"),
+        other_config=(".db-migraterc", "migrations", "{table}"),
+    ),
+    Tool(
+        name="graphile-migrate",
+        npm=("graphile-migrate@1.4.1",),
+        programs=local("graphile-migrate"),
+        command=f"{BIN}graphile-migrate migrate",
+        check=f"{BIN}graphile-migrate status",
+        asks="^status",
+        path="migrations/committed/{serial:06d}-{name}.sql",
+        key="{serial:06d}.sql",
+        finish=graphile_header,
+        table="migrations",
+        history="SELECT filename AS key FROM graphile_migrate.{table} ORDER BY filename",
+        tenant="",
+        concurrently="alone",
+        noise=("README.md", ".hidden", "../fixtures/x.sql"),
+        back_dated="refused",
+    ),
+    Tool(
+        name="rails",
+        programs={"bin/rails": ""},
+        env={"RAILS_ENV": "production", "SECRET_KEY_BASE": "of a test"},
+        command="bin/rails db:migrate",
+        check="bin/rails db:abort_if_pending_migrations",
+        asks="^db:abort",
+        path="db/migrate/{id}_{name}.rb",
+        key="{id}",
+        table="schema_migrations",
+        history="SELECT version AS key FROM {table} ORDER BY version",
+        tenant="schema_search_path=tenant",
+        noise=("README.md", ".hidden", "helper.rb"),
+        double=True,
+    ),
+    Tool(
+        name="sqitch",
+        programs={"sqitch": "/usr/bin/sqitch"},
+        command='sqitch deploy "db:$DATABASE_URL"',
+        check='sqitch status "db:$DATABASE_URL"',
+        asks="^status",
+        path="deploy/{name}.sql",
+        key="{name}",
+        reindex=sqitch_plan,
+        table="sqitch",
+        history="SELECT change AS key FROM {table}.changes ORDER BY committed_at",
+        tenant="",
+        noise=("README.md", ".hidden", "stray.sql"),
+        back_dated="refused",
+        dirty="failed",
+        other_config=("sqitch.conf", "registry = sqitch", "registry = {table}"),
+    ),
+    Tool(
+        name="sql-migrate",
+        programs={"sql-migrate": "/usr/bin/sql-migrate"},
+        command="sql-migrate up -env=production",
+        check="sql-migrate status -env=production",
+        asks="^status",
+        query="sslmode=disable",
+        path="migrations/{id}_{name}.sql",
+        key="{id}_{name}.sql",
+        table="gorp_migrations",
+        history="SELECT id AS key FROM {table} ORDER BY id",
+        tenant="search_path=tenant",
+        noise=("README.md", ".hidden"),
+        ahead=(1, "unknown migration in database"),
+        diverged=(1, "unknown migration in database"),
+        other_config=("dbconfig.yml", "table: gorp_migrations", "table: {table}"),
+    ),
+    Tool(
+        name="yoyo",
+        programs={"yoyo": "/usr/bin/yoyo"},
+        command='yoyo apply --batch -d "$DATABASE_URL" ./migrations',
+        check='yoyo list -d "$DATABASE_URL" ./migrations',
+        asks="^list",
+        path="migrations/{id}_{name}.py",
+        table="_yoyo_migration",
+        history="SELECT migration_id AS key FROM {table} ORDER BY applied_at_utc",
+        noise=("README.md", ".hidden", "{id}_x.rollback.sql"),
+        dirty="killed",
+        repair='yoyo break-lock -d "$DATABASE_URL"',
+        other_config=("yoyo.ini", "migration_table = _yoyo_migration", "migration_table = {table}"),
+    ),
+    Tool(
+        name="laravel",
+        programs={"php": "/usr/bin/php"},
+        command="php artisan migrate --force",
+        path="database/migrations/{laravel}_{name}.php",
+        key="{laravel}_{name}",
+        table="migrations",
+        history="SELECT migration AS key FROM {table} ORDER BY id",
+        tenant="",
+        noise=("README.md", ".hidden"),
     ),
 )}

@@ -51,6 +51,7 @@ def names(migration):
         "id": at.strftime("%Y%m%d%H%M%S"),
         "ms": str(int(at.replace(tzinfo=datetime.timezone.utc).timestamp() * 1000)),
         "serial": int(number) if number == int(number) else int(number) + 1,
+        "laravel": at.strftime("%Y_%m_%d_%H%M%S"),
         "revision": f"{int(number * 1000):08x}",
         "name": migration.name,
         "file": f"{int(number) if number == int(number) else int(number) + 1:04d}_{migration.name}",
@@ -61,13 +62,18 @@ def names(migration):
 class Project:
     def __init__(self, tool, folder, database, query=""):
         """`folder` is made; `query` is put behind the database's URL."""
-        self.tool, self.database, self.query = tool, database, query
+        self.tool, self.query = tool, query
         self.home, self.folder, self.bin, self.marks = folder, folder / "app", folder / "bin", folder / "marks"
         self.migrations, self.extra_env = [], {}
         self._lay_out()
-        database.query(JOURNAL)
+        self.use(database)
         for migration in BASE:
             self.put(migration)
+
+    def use(self, database):
+        """Another empty database for the same image."""
+        self.database = database
+        database.query(JOURNAL)
 
     # what the image holds
 
@@ -153,7 +159,8 @@ class Project:
         for condition, part in re.findall(r"^@if (\w+)@\n(.*?)^@end@\n", template, re.S | re.M):
             keep = {"concurrently": concurrently, "transaction": not concurrently, "previous": previous, "first": not previous}[condition]
             template = re.sub(rf"^@if {condition}@\n.*?^@end@\n", lambda _: part if keep else "", template, count=1, flags=re.S | re.M)
-        return re.sub(r"@(\w+)@", lambda found: str(values.get(found[1], found[0])), template)
+        text = re.sub(r"@(\w+)@", lambda found: str(values.get(found[1], found[0])), template)
+        return self.tool.finish(self, migration, text) if self.tool.finish else text
 
     def _reindex(self):
         if self.tool.reindex:
@@ -209,6 +216,11 @@ class Project:
         """The history table has another name from now on; with it, lockstep is told how to read it."""
         self.extra_env = {"HISTORY_TABLE": table, **{k: v.format(table=table) for k, v in self.tool.other_table.items()}}
 
+        if self.tool.other_config:
+            name, what, by = self.tool.other_config
+            file = self.folder / name
+            file.write_text(file.read_text().replace(what, by.format(table=table)))
+
     # what the tool does by itself
 
     @property
@@ -221,6 +233,14 @@ class Project:
         """The whole environment of the image, but for lockstep's own variables."""
         return {"DATABASE_URL": self.url, "HOME": str(self.home), "LANG": "C.UTF-8", "CI": "true", "NO_COLOR": "1",
                 "PATH": f"{self.bin}:/usr/local/bin:/usr/bin:/bin", **self.tool.env, **self.extra_env}
+
+    @property
+    def lockstep_env(self):
+        """What an image says to lockstep besides LOCKSTEP_TOOL: nothing, where the preset knows the command and the table."""
+        told = {} if self.tool.preset else {"LOCKSTEP_MIGRATE": self.tool.command}
+        if "HISTORY_TABLE" in self.extra_env and not self.tool.other_table:
+            told["LOCKSTEP_APPLIED_SQL"] = self.tool.history.format(table=self.extra_env["HISTORY_TABLE"])
+        return told
 
     def start(self, command, **settings):
         return subprocess.Popen(["/bin/sh", "-c", f"exec {command}"], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
