@@ -36,14 +36,16 @@ class Tool:
     reindex: typing.Optional[typing.Callable] = None          # called when a migration came or went
     finish: typing.Optional[typing.Callable] = None           # the last word on a migration's text
     noise: tuple = ("README.md", ".hidden", "notes.txt")      # beside migrations, ignored by the tool
-    double: bool = False                         # two files can have one id
+    double: str = ""                             # a second file with one id: refused, or applied as well; "" = cannot be
+    many: bool = False                           # 5,000 migrations are no matter
     other_table: dict = dataclasses.field(default_factory=dict)  # variables that name another history table, besides the fixtures' HISTORY_TABLE
     other_config: tuple = ()                     # or the words to replace: (file, what, by what)
+    other_words: str = ""                        # or what the command needs besides
+    movable: bool = True                         # ... if it can have another name at all
     # what it does when ...                        (exit status, words that it says)
     ahead: tuple = (0, "")                       # the database has more than the image
     diverged: tuple = (0, "")                    # it lacks the image's newest one and has another
     back_dated: str = "applied"                  # an older migration comes late: applied, skipped or refused
-    again: tuple = (1, "")                       # a run after a failed one
     dirty: str = ""                              # what leaves a state that needs a person: "failed" (a migration), "killed" (the tool)
     dirty_says: str = ""                         # what it says then
     repair: str = ""                             # its own remedy; {key} is the failed migration
@@ -154,15 +156,15 @@ TOOLS = {tool.name: tool for tool in (
         name="typeorm",
         npm=("typeorm@1.1.1", "pg@8.23.1"),
         programs=local("typeorm"),
-        command=f"{BIN}typeorm migration:run -d data-source.js",
-        check=f"{BIN}typeorm migration:show -d data-source.js",
+        command=f"{BIN}typeorm migration:run -d dist/data-source.js",
+        check=f"{BIN}typeorm migration:show -d dist/data-source.js",
         asks="^migration:show",
-        path="migrations/{ms}-{Name}.js",
+        path="dist/migrations/{ms}-{Name}.js",
         key="{Name}{ms}",
         table="migrations",
         history="SELECT name AS key FROM {table} ORDER BY id",
         noise=("README.md", ".hidden", "{ms}-X.d.ts"),
-        double=True,
+        double="applied",
     ),
     Tool(
         name="sequelize",
@@ -175,6 +177,7 @@ TOOLS = {tool.name: tool for tool in (
         key="{id}-{name}.js",
         table="SequelizeMeta",
         history='SELECT name AS key FROM "{table}" ORDER BY name',
+        tenant="",  # it takes nothing from the URL's query
         noise=("README.md", ".hidden", "{id}-x.d.ts"),
     ),
     Tool(
@@ -192,13 +195,14 @@ TOOLS = {tool.name: tool for tool in (
         tenant="search_path=tenant",
         concurrently="alone",
         noise=("README.md", ".hidden", "notes.txt", "seed.sql"),
-        double=True,
+        double="refused",
         other_table={"DBMATE_MIGRATIONS_TABLE": "{table}"},
+        many=True,
     ),
     Tool(
         name="alembic",
         programs={"alembic": "/usr/bin/alembic"},
-        command="alembic upgrade head",
+        command="alembic upgrade heads",
         check="alembic current",
         asks="^current",
         path="alembic/versions/{revision}_{name}.py",
@@ -209,7 +213,6 @@ TOOLS = {tool.name: tool for tool in (
         noise=("README.md", ".hidden", ".#x.py", "__init__.py"),
         ahead=(255, "Can't locate revision"),
         diverged=(255, "Can't locate revision"),
-        back_dated="refused",
     ),
     Tool(
         name="django",
@@ -221,8 +224,8 @@ TOOLS = {tool.name: tool for tool in (
         key="{serial:04d}_{name}",
         table="django_migrations",
         history="SELECT name AS key FROM {table} WHERE app = 'tasks' ORDER BY id",
+        movable=False,
         noise=("README.md", ".hidden", "_draft.py"),
-        diverged=(0, ""),
         back_dated="refused",
     ),
     Tool(
@@ -234,7 +237,10 @@ TOOLS = {tool.name: tool for tool in (
         key="{ms}_{name}",
         table="pgmigrations",
         history="SELECT name AS key FROM {table} ORDER BY id",
-        noise=(".hidden",),
+        tenant="",  # it says "public" wherever it speaks of its table
+        other_words="--migrations-table {table}",
+        noise=(".hidden",),  # any other file is an error
+        diverged=(1, "preceding already run"),
         back_dated="refused",
     ),
     Tool(
@@ -285,7 +291,6 @@ TOOLS = {tool.name: tool for tool in (
         npm=("graphile-migrate@1.4.1",),
         programs=local("graphile-migrate"),
         command=f"{BIN}graphile-migrate migrate",
-        check=f"{BIN}graphile-migrate status",
         asks="^status",
         path="migrations/committed/{serial:06d}-{name}.sql",
         key="{serial:06d}.sql",
@@ -310,7 +315,7 @@ TOOLS = {tool.name: tool for tool in (
         history="SELECT version AS key FROM {table} ORDER BY version",
         tenant="schema_search_path=tenant",
         noise=("README.md", ".hidden", "helper.rb"),
-        double=True,
+        double="refused",
     ),
     Tool(
         name="sqitch",

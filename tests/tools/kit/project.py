@@ -31,7 +31,7 @@ FOURTH = Migration(4, "add_note", ["ALTER TABLE task ADD COLUMN note text"], Fal
 OTHER = Migration(3.5, "add_owner", ["ALTER TABLE task ADD COLUMN owner text"], False)
 OLDER = Migration(2.5, "add_color", ["ALTER TABLE task ADD COLUMN color text"], False)
 FAILING = Migration(4, "divide", ["ALTER TABLE task ADD COLUMN half int", "UPDATE task SET half = 1 / 0"], False)
-ENDLESS = Migration(4, "sleep", ["SELECT pg_sleep(600)"], False)
+ENDLESS = Migration(4, "sleep", ["SELECT pg_sleep(600)"], True)  # like one that builds an index: not in a transaction
 # Outside of the schema that the tools work in: Prisma begins in an empty one only. It survives what a tool rolls back.
 JOURNAL = """CREATE SCHEMA journal; GRANT USAGE ON SCHEMA journal TO PUBLIC;
 CREATE TABLE journal.applied (migration text, pid int DEFAULT pg_backend_pid(),
@@ -237,7 +237,7 @@ class Project:
     @property
     def lockstep_env(self):
         """What an image says to lockstep besides LOCKSTEP_TOOL: nothing, where the preset knows the command and the table."""
-        told = {} if self.tool.preset else {"LOCKSTEP_MIGRATE": self.tool.command}
+        told = {} if self.tool.preset and self.command == self.tool.command else {"LOCKSTEP_MIGRATE": self.command}
         if "HISTORY_TABLE" in self.extra_env and not self.tool.other_table:
             told["LOCKSTEP_APPLIED_SQL"] = self.tool.history.format(table=self.extra_env["HISTORY_TABLE"])
         return told
@@ -258,7 +258,12 @@ class Project:
 
     def run(self):
         """The tool's command, as a start of the container without lockstep would run it."""
-        return self.call(self.tool.command)
+        return self.call(self.command)
+
+    @property
+    def command(self):
+        words = self.tool.other_words.format(table=self.extra_env.get("HISTORY_TABLE")) if self.extra_env else ""
+        return f"{self.tool.command} {words}".strip()
 
     def check(self):
         """The tool's own question whether something is pending; the command itself where it has none."""
@@ -273,7 +278,7 @@ class Project:
         """A newest migration that is at work when the tool is killed, as the out-of-memory killer does it."""
         self.put(ENDLESS)
         mark = processes.new_mark()
-        process = self.start(self.tool.command, env={**self.env, processes.MARK: mark})
+        process = self.start(self.command, env={**self.env, processes.MARK: mark})
         asleep = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE '%%pg_sleep(600)%%' AND pid <> pg_backend_pid()"
         try:
             eventually(lambda: self.database.query(asleep) or process.poll() is not None, what=f"{self.tool.name} is at work")
