@@ -23,13 +23,18 @@ spec.loader.exec_module(e2e)
 pytest_unconfigure = e2e.pytest_unconfigure
 root, lockstep, cluster, database = e2e.root, e2e.lockstep, e2e.cluster, e2e.database
 
+from harness.replica import Replica
 from kit import install
 from kit.project import Project
 from tools import TOOLS
 
 
+APP = "the app runs"
+
+
 def pytest_configure(config):
     e2e.pytest_configure(config)
+    config.addinivalue_line("markers", "tools(condition): only about the tools for which it is true")
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         install.debian()
 
@@ -48,3 +53,30 @@ def project(tool, root, cluster):
     def create(query=""):
         return Project(tool, root / f"project-{secrets.token_hex(5)}", cluster.database(), query)
     return create
+
+
+@pytest.fixture
+def start(request, lockstep):
+    """start(project, *options): a replica of the project's image that becomes APP. It says to lockstep what a user would say."""
+    replicas = request.node.replicas = []
+
+    def one(project, *options, inside=(), label=None):
+        env = {**project.env, "LOCKSTEP_TOOL": project.tool.name, "LOCKSTEP_LOG_FORMAT": "json", "LOCKSTEP_LOG_LEVEL": "debug",
+               **project.lockstep_env}
+        replica = Replica([str(lockstep), *options, "--", "/bin/sh", "-c", f"echo {APP}"], env, label or f"replica {len(replicas) + 1}",
+                          [*inside, "env", "-C", str(project.folder)])
+        replicas.append(replica)
+        return replica
+    yield one
+    for replica in replicas:
+        replica.kill()
+        assert not replica.noise, f"not a JSON object a line:\n{replica.story()}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test's report has what the replicas had said."""
+    report = (yield).get_result()
+    if report.failed:
+        for replica in getattr(item, "replicas", []):
+            report.sections.append((replica.label, replica.story()))

@@ -13,7 +13,7 @@ import re
 import typing
 
 # How a history table's ids have to be compared with the image's.
-SET, HEAD, LAST = "set", "head", "last"
+SET, HEAD, LAST, CHECK = "each is a row", "only the newest is a row", "the newest counts", "the tool is asked"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,9 @@ class Tool:
     programs: dict = dataclasses.field(default_factory=dict)  # what is started → the real one ({modules}); "" = wrap the file of the project
     key: typing.Union[str, typing.Callable] = "{id}_{name}"   # a migration's id in the history
     compare: str = SET
+    shown: str = ""                              # ... and as lockstep shows it, where it differs
+    applied_sql: str = ""                        # what lockstep is told for a table of another name, where `history` will not do
+    reads: str = ""                              # what lockstep reads, where it is not the folder of the migrations
     check: str = ""                              # the tool's own question whether something is pending
     asks: str = ""                               # a pattern: command lines that only ask
     env: dict = dataclasses.field(default_factory=dict)
@@ -54,7 +57,7 @@ class Tool:
 
     @property
     def directory(self):
-        return self.path.split("/{")[0]
+        return self.path[:self.path.index("{")].rpartition("/")[0]
 
     def same(self, project, history):
         """Whether the history is just what the image wants."""
@@ -114,6 +117,7 @@ TOOLS = {tool.name: tool for tool in (
         history="SELECT migration_name AS key FROM {table} WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY started_at",
         tenant="schema=tenant",
         concurrently="alone",
+        movable=False,
         noise=("README.md", ".hidden", "migration_lock.toml"),
         dirty="failed", dirty_says="P3009",
         repair=f"{BIN}prisma migrate resolve --rolled-back {{key}}",
@@ -127,6 +131,8 @@ TOOLS = {tool.name: tool for tool in (
         path="drizzle/{serial:04d}_{name}_{id}.sql",
         table="__drizzle_migrations",
         key=drizzle_key,
+        shown="{ms}",
+        applied_sql="SELECT '<=' || max(created_at) FROM drizzle.{table} HAVING max(created_at) IS NOT NULL",
         reindex=drizzle_journal,
         history="SELECT hash AS key FROM drizzle.{table} ORDER BY id",
         tenant="",
@@ -161,6 +167,8 @@ TOOLS = {tool.name: tool for tool in (
         asks="^migration:show",
         path="dist/migrations/{ms}-{Name}.js",
         key="{Name}{ms}",
+        shown="{ms}",
+        applied_sql='SELECT "timestamp" FROM {table}',
         table="migrations",
         history="SELECT name AS key FROM {table} ORDER BY id",
         noise=("README.md", ".hidden", "{ms}-X.d.ts"),
@@ -220,6 +228,7 @@ TOOLS = {tool.name: tool for tool in (
         command="python manage.py migrate --noinput",
         check="python manage.py migrate --check",
         asks="migrate --check",
+        compare=CHECK,
         path="tasks/migrations/{serial:04d}_{name}.py",
         key="{serial:04d}_{name}",
         table="django_migrations",
@@ -281,6 +290,8 @@ TOOLS = {tool.name: tool for tool in (
         asks="^check",
         path="migrations/{id}-{name}.js",
         key="/{id}-{name}",
+        shown="{id}-{name}",
+        applied_sql="SELECT ltrim(name, '/') FROM {table}",
         table="migrations",
         history="SELECT name AS key FROM {table} ORDER BY id",
         noise=("README.md", ".hidden"),
@@ -291,14 +302,16 @@ TOOLS = {tool.name: tool for tool in (
         npm=("graphile-migrate@1.4.1",),
         programs=local("graphile-migrate"),
         command=f"{BIN}graphile-migrate migrate",
-        asks="^status",
         path="migrations/committed/{serial:06d}-{name}.sql",
         key="{serial:06d}.sql",
         finish=graphile_header,
         table="migrations",
         history="SELECT filename AS key FROM graphile_migrate.{table} ORDER BY filename",
+        shown="{serial}",
+        double="refused",
         tenant="",
         concurrently="alone",
+        movable=False,
         noise=("README.md", ".hidden", "../fixtures/x.sql"),
         back_dated="refused",
     ),
@@ -326,12 +339,14 @@ TOOLS = {tool.name: tool for tool in (
         path="deploy/{name}.sql",
         key="{name}",
         reindex=sqitch_plan,
+        reads="sqitch.plan",
         table="sqitch",
         history="SELECT change AS key FROM {table}.changes ORDER BY committed_at",
         tenant="",
         noise=("README.md", ".hidden", "stray.sql"),
+        ahead=(2, "Cannot find change"),
+        diverged=(2, "Cannot find change"),
         back_dated="refused",
-        dirty="failed",
         other_config=("sqitch.conf", "registry = sqitch", "registry = {table}"),
     ),
     Tool(
@@ -354,14 +369,14 @@ TOOLS = {tool.name: tool for tool in (
     Tool(
         name="yoyo",
         programs={"yoyo": "/usr/bin/yoyo"},
-        command='yoyo apply --batch -d "$DATABASE_URL" ./migrations',
+        command='yoyo apply --batch --database "$DATABASE_URL" ./migrations',
         check='yoyo list -d "$DATABASE_URL" ./migrations',
         asks="^list",
         path="migrations/{id}_{name}.py",
         table="_yoyo_migration",
         history="SELECT migration_id AS key FROM {table} ORDER BY applied_at_utc",
         noise=("README.md", ".hidden", "{id}_x.rollback.sql"),
-        dirty="killed",
+        dirty="killed", dirty_says="has locked this database",
         repair='yoyo break-lock -d "$DATABASE_URL"',
         other_config=("yoyo.ini", "migration_table = _yoyo_migration", "migration_table = {table}"),
     ),

@@ -73,6 +73,7 @@ class Project:
     def use(self, database):
         """Another empty database for the same image."""
         self.database = database
+        self.marks.write_text("")
         database.query(JOURNAL)
 
     # what the image holds
@@ -129,6 +130,10 @@ class Project:
     def key(self, migration):
         """Its id as the tool's history table has it."""
         return self.tool.key(self, migration) if callable(self.tool.key) else self.tool.key.format(**names(migration))
+
+    def shown(self, migration):
+        """Its id as lockstep shows it."""
+        return self.tool.shown.format(**names(migration)) if self.tool.shown else self.key(migration)
 
     def keys(self):
         return [self.key(migration) for migration in self.migrations]
@@ -239,7 +244,7 @@ class Project:
         """What an image says to lockstep besides LOCKSTEP_TOOL: nothing, where the preset knows the command and the table."""
         told = {} if self.tool.preset and self.command == self.tool.command else {"LOCKSTEP_MIGRATE": self.command}
         if "HISTORY_TABLE" in self.extra_env and not self.tool.other_table:
-            told["LOCKSTEP_APPLIED_SQL"] = self.tool.history.format(table=self.extra_env["HISTORY_TABLE"])
+            told["LOCKSTEP_APPLIED_SQL"] = (self.tool.applied_sql or self.tool.history).format(table=self.extra_env["HISTORY_TABLE"])
         return told
 
     def start(self, command, **settings):
