@@ -4,7 +4,8 @@
     tests/tools/races.py [--rounds 20] [--lockstep build/lockstep] [--limit SECONDS] [TOOL...]
 
 Prints the table of README: how many of the replicas failed, and in how many rounds the database was not as one run alone would
-have left it (a migration applied twice, or an index missing). Without --lockstep only the tools by themselves."""
+have left it (a migration applied twice, or an index missing or invalid), and how long a start takes when nothing is pending.
+Without --lockstep only the tools by themselves."""
 
 import argparse
 import atexit
@@ -12,6 +13,7 @@ import os
 import pathlib
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -48,12 +50,12 @@ def replicas(project, count, lockstep):
     return failed
 
 
-def right(project):
+def wrong_because(project):
+    """What is not as one run alone would have left it, or None."""
     try:
         project.assert_applied_once()
-        return True
-    except AssertionError:
-        return False
+    except AssertionError as error:
+        return str(error).splitlines()[0]
 
 
 def race(tool, folder, cluster, options, lockstep):
@@ -67,10 +69,31 @@ def race(tool, folder, cluster, options, lockstep):
         for output in bad:
             line = next((line.strip() for line in output.splitlines() if "rror" in line or "already" in line or "xception" in line), output.strip()[-100:])
             words[line[:140]] = words.get(line[:140], 0) + 1
-        rounds, failed, wrong = rounds + 1, failed + len(bad), wrong + (not right(project))
+        rounds, failed = rounds + 1, failed + len(bad)
+        if reason := wrong_because(project):
+            wrong += 1
+            print(f"  {tool.name}, round {rounds}: {len(bad)} failed; {reason}", file=sys.stderr)
     for line, times in sorted(words.items(), key=lambda item: -item[1])[:4]:
         print(f"  {tool.name}{' with lockstep' if lockstep else ''}: {times} × {line}", file=sys.stderr)
     return failed, rounds * options.replicas, wrong, rounds
+
+
+def starts(tool, folder, cluster, lockstep, times=5):
+    """How long it takes when nothing is pending: the tool's command, and lockstep until it has become the app. Medians."""
+    project = Project(tool, folder, cluster.database())
+    if project.run().status != 0:
+        return ["", "", ""]
+    spent = []
+    for how in (None, lockstep):
+        replicas(project, 1, how)  # the first may have things to make
+        took = []
+        for _ in range(times):
+            began = time.monotonic()
+            if replicas(project, 1, how):
+                return ["", "", ""]
+            took.append(time.monotonic() - began)
+        spent.append(statistics.median(took))
+    return [f"{spent[0]:.2f} s", f"{1000 * spent[1]:.1f} ms", f"{spent[0] / spent[1]:.0f}"]
 
 
 def cell(result):
@@ -94,11 +117,12 @@ def main():
     cluster = Cluster.create(root, log_statement="none")
     atexit.register(lambda: cluster.stop("immediate"))
     cluster.start()
-    print("| tool | without lockstep | with |\n|---|---|---|", flush=True)
+    print("| tool | failed without lockstep | with | the tool's own no-op | a start with lockstep | times faster |\n|---|---|---|---|---|---|", flush=True)
     for name in options.tools or TOOLS:
         tool, cells = TOOLS[name], []
         cells.append("" if options.only_with else cell(race(tool, root / f"{name}-without", cluster, options, None)))
         cells.append(cell(race(tool, root / f"{name}-with", cluster, options, options.lockstep.resolve())) if options.lockstep else "")
+        cells += starts(tool, root / f"{name}-starts", cluster, options.lockstep.resolve()) if options.lockstep else [""] * 3
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
