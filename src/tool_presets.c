@@ -152,7 +152,7 @@ const struct tool tool_presets_other[] = {
     {
         .name = "goose",
         .title = "goose",
-        .migrate = "goose -dir \"{folder}\" postgres \"$DATABASE_URL\" up",
+        .migrate = "GOOSE_DRIVER=postgres GOOSE_DBSTRING=\"$DATABASE_URL\" goose -dir \"{folder}\" up",
         .words = {"goose"},
         .marks = {"migrations/*.sql /usr/local/bin/goose", "db/migrations/*.sql /usr/local/bin/goose"},
         .source = TOOL_FILES,
