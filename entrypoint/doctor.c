@@ -29,7 +29,7 @@ struct doctor {
     bool waiting;
     enum op_result result;
     struct look look;
-    char blocked[600];
+    char blocked[900];
     struct err err;
     PGresult *rows;
     bool connected, pooled;

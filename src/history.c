@@ -29,7 +29,7 @@ struct history {
     uint64_t asked_at;    /* ms on the loop's clock */
     struct verdict verdict;
     bool said_diverged;
-    char blocked[600];
+    char blocked[900];
     struct ending ending; /* of a success, about to be recorded */
     struct later *last_word;
 };
@@ -79,25 +79,31 @@ static void answer_error(struct history *h, const struct err *err)
 
 /* ---- what the table says ---------------------------------------------------------------------------------------- */
 
+/* Something is pending, the lock is ours, and nothing stands in the way of the tool. */
+static void answer_clear(struct history *h)
+{
+    char text[600];
+    if (h->verdict.unknown && !h->said_diverged) {
+        h->said_diverged = true;
+        history_diverged(h->plan, &h->verdict, text, sizeof text);
+        warn(h, text);
+    }
+    answer(h, false);
+}
+
 static void on_trouble(void *user, PGresult *rows, const struct err *err, const char *sqlstate)
 {
     struct history *h = user;
-    (void)sqlstate; /* what cannot be asked stands in nobody's way */
     struct err running;
-    char text[600];
-    if (err && err->code != ERR_REFUSED) {
+    (void)sqlstate;
+    if (err && err->code != ERR_REFUSED) /* what cannot be asked stands in nobody's way */
         answer_error(h, err);
-    } else if (history_is_running(h->plan, rows, &running)) {
+    else if (history_is_running(h->plan, rows, &running))
         answer_error(h, &running);
-    } else {
-        if (!history_is_blocked(h->plan, rows, h->blocked, sizeof h->blocked) && h->verdict.unknown &&
-            !h->said_diverged) {
-            h->said_diverged = true;
-            history_diverged(h->plan, &h->verdict, text, sizeof text);
-            warn(h, text);
-        }
+    else if (history_is_blocked(h->plan, rows, h->blocked, sizeof h->blocked))
         answer(h, false);
-    }
+    else
+        answer_clear(h);
 }
 
 static void ask_place(struct history *h)
@@ -119,10 +125,12 @@ static void on_applied(void *user, PGresult *rows, const struct err *err, const 
         answer(h, true);
     else if (!h->place_answered)
         ask_place(h);
-    else if (h->holding && h->plan->trouble_sql)
+    else if (!h->holding)
+        answer(h, false);
+    else if (h->plan->trouble_sql)
         query(h, h->plan->trouble_sql, on_trouble);
     else
-        answer(h, false);
+        answer_clear(h);
 }
 
 /* ---- looking ---------------------------------------------------------------------------------------------------- */

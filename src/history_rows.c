@@ -1,10 +1,13 @@
 #include "history_rows.h"
 
+#include "tail.h"
 #include "verdict.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define WORDS_MAX 300
 
 /* ---- what stands in the way ------------------------------------------------------------------------------------- */
 
@@ -16,6 +19,21 @@ bool history_is_running(const struct history_plan *plan, const PGresult *rows, s
     err_set(err, ERR_CROWDED, "%s is migrating without lockstep: process %s%s%s%s of the server holds its lock",
             plan->tool->title, PQgetvalue(rows, 0, 1), *application ? " (" : "", application, *application ? ")" : "");
     return true;
+}
+
+/* The tool's own words, on one line, as far as they say what happened. */
+static void add_words(const char *words, char *text, size_t capacity)
+{
+    char line[WORDS_MAX], clean[WORDS_MAX];
+    size_t n = 0, used = strlen(text);
+    for (; *words && n + 1 < sizeof line; words++) {
+        bool is_space = strchr(" \t\r\n", *words) != NULL;
+        if (!is_space || (n > 0 && line[n - 1] != ' '))
+            line[n++] = is_space ? ' ' : *words;
+    }
+    line[n] = '\0';
+    utf8_clean(line, clean, sizeof clean);
+    snprintf(text + used, capacity - used, *clean ? " (%s); " : "; ", clean);
 }
 
 /* The remedy with the id in its place, behind what is wrong. */
@@ -48,8 +66,8 @@ bool history_is_blocked(const struct history_plan *plan, const PGresult *rows, c
         if (!*words)
             words = PQgetvalue(rows, i, 2);
     }
-    snprintf(text, capacity, "the history of %s says that %s did not end well%s%.*s%s; ", plan->tool->title, ids,
-             *words ? " (" : "", (int)strcspn(words, "\r\n"), words, *words ? ")" : "");
+    snprintf(text, capacity, "the history of %s says that %s did not end well", plan->tool->title, ids);
+    add_words(words, text, capacity);
     write_remedy(plan->tool, PQgetvalue(rows, 0, 1), text, capacity);
     return true;
 }

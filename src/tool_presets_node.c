@@ -85,6 +85,7 @@ const struct tool tool_presets_node[] = {
         .source = TOOL_FILES,
         .folders = {"migrations", "src/migrations", "dist/migrations", "build/migrations", "dist/src/migrations"},
         .pattern = "^(Migration[0-9]{14}.*)\\.[cm]?[jt]s$",
+        .schema = "public", /* whatever the search path says */
         .table = "mikro_orm_migrations",
         .applied = "SELECT name FROM {table}",
     },
