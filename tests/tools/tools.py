@@ -118,7 +118,7 @@ TOOLS = {tool.name: tool for tool in (
         tenant="schema=tenant",
         concurrently="alone",
         movable=False,
-        noise=("README.md", ".hidden", "migration_lock.toml"),
+        noise=("README.md", ".hidden", "notes.txt"),
         dirty="failed", dirty_says="P3009",
         repair=f"{BIN}prisma migrate resolve --rolled-back {{key}}",
         slow=True,
@@ -279,6 +279,7 @@ TOOLS = {tool.name: tool for tool in (
         key="Migration{id}_{name}",
         table="mikro_orm_migrations",
         history="SELECT name AS key FROM {table} ORDER BY id",
+        tenant="",  # it takes nothing from the URL's query
         noise=("README.md", ".hidden", ".snapshot-tasks.json", "Migration{id}_x.d.ts"),
     ),
     Tool(
