@@ -12,6 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SEEDS = os.environ.get("SEEDS", "20000")
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 E2E = [*PYTEST, "-n", "6", "tests/e2e"]
+TOOLS = [*PYTEST, "-n", "5", "tests/tools"]
 ENGINE = [*PYTEST, "-n", "2", "--durations=10", "tests/engine"]
 
 SUITES = [
@@ -21,6 +22,7 @@ SUITES = [
     ("simulation of itself", ["build/sim", "--self-test"], {}),
     ("end to end, release", E2E, {"LOCKSTEP_BIN": "build/lockstep"}),
     ("end to end, sanitizers", E2E, {"LOCKSTEP_BIN": "build/debug/lockstep"}),
+    ("real migration tools", TOOLS, {"LOCKSTEP_BIN": "build/lockstep"}),
     ("in containers", ENGINE, {}),
 ]
 

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from harness.postgres import PSQL
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -47,19 +48,23 @@ def test_first_command_needs_no_server(lockstep, tmp_path):
     assert "only replicas on this host share" in first.stderr
 
 
-def test_dockerfile_lines(lockstep, tmp_path):
-    """The lines to copy work: ENTRYPOINT with its variables and CMD, with stand-ins for node and npx."""
+def test_dockerfile_lines(lockstep, tmp_path, database):
+    """The lines to copy work: ENTRYPOINT with its variables and CMD, with stand-ins for node and knex."""
     lines = block("dockerfile")[0]
-    variables = dict(re.findall(r'(LOCKSTEP_\w+)="(.*?)"', lines))
+    variables = dict(re.findall(r"(LOCKSTEP_\w+)=(\S+)", lines))
     command = re.search(r"^CMD \[(.*)\]$", lines, re.M)[1].replace('"', "").replace(",", "")
-    for name in ("node", "npx"):
-        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*"\n')
-        (tmp_path / name).chmod(0o755)
+    knex = (f"{PSQL} -XqAt \"$DATABASE_URL\" -c 'CREATE TABLE knex_migrations (id serial, name text, batch int, migration_time timestamptz)' "
+            "-c \"INSERT INTO knex_migrations (name) VALUES ('1.js')\"; echo \"knex $*\"")
+    for path, script in (("bin/node", 'echo "node $*"'), ("node_modules/.bin/knex", knex)):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / path).chmod(0o755)
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations/1.js").write_text("exports.up = () => {}\n")
-    done = subprocess.run([str(lockstep), *command.split()], cwd=tmp_path, capture_output=True, text=True, timeout=60, env={
-        "PATH": f"{tmp_path}:{os.environ['PATH']}", "LOCKSTEP_LOCK": f"file:{tmp_path}/lock", **variables})
-    assert (done.returncode, done.stdout) == (0, "migrate | npx knex migrate:latest\nnode server.js\n"), done.stderr
+    for expected in ("migrate | knex migrate:latest\nnode server.js\n", "node server.js\n"):
+        done = subprocess.run([str(lockstep), *command.split()], cwd=tmp_path, capture_output=True, text=True, timeout=60, env={
+            "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "DATABASE_URL": database.url(), **variables})
+        assert (done.returncode, done.stdout) == (0, expected), done.stderr
 
 
 def test_query_of_the_records(stage):
