@@ -1,7 +1,11 @@
 """CREATE, REINDEX and DROP INDEX CONCURRENTLY inside the migration: they wait for every snapshot and every table lock in
 the database, so nothing of the gate may hold one. locks.md section 1 and section 7, case 21."""
 
+import re
+
 import pytest
+
+from harness.waiting import eventually
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
@@ -24,6 +28,21 @@ def test_indexes_concurrently_beside_thirty_waiters(new_stage, cluster, isolatio
     stage.release()
     stage.expect_all_started([leader, *waiters])
     stage.journal.assert_applied_once()
+
+
+def test_lock_transaction_takes_no_snapshot_while_it_is_held(stage):
+    """CREATE INDEX CONCURRENTLY waits for the end of every transaction that has a snapshot at one moment, be it for the
+    microseconds of a heartbeat: only statements that take none may follow the lock. A race; the server's log is certain."""
+    leader = stage.leader()
+    pid = stage.database.wait_lock_holder()
+
+    def since_lock():
+        said = [re.search(r"statement: (.*)", line)[1] for line in stage.database.statements() if f"[{pid}]" in line]
+        return said[max(i for i, sql in enumerate(said) if "pg_try_advisory_xact_lock" in sql) + 1:]
+    eventually(lambda: len(since_lock()) > 3, what="heartbeats")
+    assert all(re.match("(ROLLBACK TO )?SAVEPOINT ", sql) for sql in since_lock()), since_lock()
+    stage.release()
+    stage.expect_all_started([leader])
 
 
 def test_indexes_concurrently_on_the_record_tables(stage):

@@ -74,7 +74,7 @@ def test_heartbeats_are_cancelled(stage):
     """Case 12: pg_cancel_backend hits a heartbeat: an error under the savepoint frees no lock; verified, the command lives."""
     leader = stage.leader()
     pid = stage.database.wait_lock_holder()
-    cancels = (f"DO $$ BEGIN FOR i IN 1..1000 LOOP PERFORM pg_cancel_backend({pid}); PERFORM pg_sleep(0.001); END LOOP; END $$")
+    cancels = (f"DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM pg_cancel_backend({pid}); PERFORM pg_sleep(0.0001); END LOOP; END $$")
 
     def hit():  # most cancels find it idle; one that hits is followed by a pause in which it can recover
         stage.database.query(cancels)
