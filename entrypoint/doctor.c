@@ -39,12 +39,17 @@ struct doctor {
 static void say(struct doctor *d, const char *topic, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void fault(struct doctor *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* A line a topic, also where the user's words are several. */
 static void print(const struct doctor *d, const char *topic, const char *format, va_list list)
 {
-    char text[1024], masked[1024];
+    char text[2048], masked[2048];
     vsnprintf(text, sizeof text, format, list);
+    for (char *c = text; (c = strpbrk(c, "\r\n\t")) != NULL;)
+        *c = ' ';
+    for (size_t n = strlen(text); n && text[n - 1] == ' '; n--)
+        text[n - 1] = '\0';
     mask_text(d->mask, text, masked, sizeof masked);
-    printf("%-11s %s\n", topic, masked);
+    printf("%-20s %s\n", topic, masked);
 }
 
 static void say(struct doctor *d, const char *topic, const char *format, ...)
@@ -163,32 +168,41 @@ static void report_words(struct doctor *d)
     say(d, "version", "%s", plan->target);
     if (o->preset)
         say(d, "tool", "%s%s%s", o->preset->title, o->preset_why[0] ? ", because of " : "", o->preset_why);
-    if (plan->has_history) {
-        say(d, "migrations", "%zu in %s%s%s", plan->migrations.count, plan->migrations.folder,
-            plan->migrations.count ? ", the newest " : "", plan->migrations.newest);
-        say(d, "history", "%s", plan->history.table[0] ? plan->history.table : "what --applied-sql says");
-        say(d, "asked by", "%s", plan->history.applied_sql);
-    }
+    if (!plan->has_history)
+        return;
+    const char *pattern = o->migrations_pattern ? o->migrations_pattern : o->preset->pattern;
+    say(d, "--migrations", "%s", plan->migrations.folder);
+    if (pattern)
+        say(d, "--migrations-pattern", "%s", pattern);
+    say(d, "--applied-sql", "%s", plan->history.applied_words);
+    if (plan->history.failed_words)
+        say(d, "--failed-sql", "%s", plan->history.failed_words);
+    say(d, "migrations", "%zu%s%s", plan->migrations.count, plan->migrations.count ? ", the newest " : "",
+        plan->migrations.newest);
 }
 
 static void report_command(struct doctor *d, enum command_kind kind)
 {
     char *const *argv = d->plan->commands[kind].argv;
-    char words[512] = "", path[LAUNCH_PATH_CAPACITY];
+    char option[32], words[512] = "", path[LAUNCH_PATH_CAPACITY];
     struct err err;
     if (!argv[0])
         return;
-    for (int i = 0; argv[i]; i++) {
+    bool is_line = strcmp(argv[0], "/bin/sh") == 0 && argv[1] && strcmp(argv[1], "-c") == 0;
+    for (int i = is_line ? 2 : 0; argv[i]; i++) {
         size_t used = strlen(words);
-        snprintf(words + used, sizeof words - used, "%s%s", i ? " " : "", argv[i]);
+        snprintf(words + used, sizeof words - used, "%s%s", used ? " " : "", argv[i]);
     }
-    say(d, command_names[kind], "%s", words);
+    snprintf(option, sizeof option, "--%s", command_names[kind]);
+    say(d, option, "%s", words);
     if (launch_find(argv[0], environ, path, &err) != 0)
-        fault(d, "--%s: %s", command_names[kind], err.text);
+        fault(d, "%s: %s", option, err.text);
 }
 
 static void report_commands(struct doctor *d)
 {
+    for (int i = 0; d->options->preset && i < TOOL_WORDS_MAX && d->options->preset->environment[i]; i++)
+        say(d, "environment", "%s", d->options->preset->environment[i]);
     if (!d->options->commands[COMMAND_MIGRATE])
         fault(d, "--migrate (LOCKSTEP_MIGRATE) is missing: run and migrate need it, wait and check do not");
     for (int kind = 0; kind < COMMANDS; kind++)
@@ -219,13 +233,13 @@ static void report_rights(struct doctor *d)
         say(d, "records", has_schema ? "in the schema %s" : "the first run makes them in the schema %s", schema);
 }
 
-/* Of the place if it is a Postgres. */
-static void report_server(struct doctor *d)
+/* Of the place if it is a Postgres. False if it does not answer. */
+static bool report_server(struct doctor *d)
 {
     char sql[1024];
     const char *schema = d->options->schema;
     if (!d->backend->ops->query)
-        return;
+        return true;
     snprintf(sql, sizeof sql,
              "SELECT current_setting('server_version'), pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * "
              "1000)::bigint, current_user, current_database(), has_database_privilege(current_database(), 'CREATE'), "
@@ -238,7 +252,7 @@ static void report_server(struct doctor *d)
     d->backend->ops->query(d->backend, sql, on_rows, d);
     if (wait_for_answer(d) != OP_OK || !d->rows) {
         fault(d, "%s", d->err.text);
-        return;
+        return false;
     }
     int64_t now = clock_wall_ms(), ahead = strtoll(cell(d, 2), NULL, 10) - (asked + now) / 2;
     say(d, "server", "PostgreSQL %s%s, answers within %" PRId64 " ms; its clock is %" PRId64 " ms %s ours", cell(d, 0),
@@ -249,13 +263,15 @@ static void report_server(struct doctor *d)
     report_rights(d);
     PQclear(d->rows);
     d->rows = NULL;
+    return true;
 }
 
-static void report_look(struct doctor *d)
+/* What is there and what is not. False if that cannot be told. */
+static bool report_look(struct doctor *d)
 {
     if (ask(d, OP_LOOK) != OP_OK) {
         fault(d, "%s", d->err.text);
-        return;
+        return false;
     }
     const struct run *last = &d->look.last;
     const struct verdict *verdict = d->plan->has_history ? history_verdict(d->backend) : NULL;
@@ -273,6 +289,7 @@ static void report_look(struct doctor *d)
     if (last->token)
         say(d, "last run", "%" PRIu64 ", %s, on %s since %s", last->token, run_state_name(last->state), last->host,
             last->since);
+    return true;
 }
 
 static void report_lock(struct doctor *d)
@@ -336,9 +353,8 @@ int doctor(const struct options *options, const struct plan *plan, const struct 
     if (open_place(d) != 0) {
         fault(d, "%s", d->err.text);
     } else {
-        report_server(d);
-        report_look(d);
-        report_lock(d);
+        if (report_server(d) && report_look(d))
+            report_lock(d);
         d->backend->ops->close(d->backend);
     }
     if (d->faults)

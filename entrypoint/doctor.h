@@ -6,8 +6,8 @@
 #include "options.h"
 #include "plan.h"
 
-/* Prints the report to standard output. Nothing is migrated or recorded; the lock is tried and given back. Returns the
- * exit status: 0 when a start would work, else the one that it would end with. */
+/* Prints the report to standard output. Nothing is migrated or recorded; the lock is tried and given back. Returns 0
+ * when a start would work, else 125. */
 int doctor(const struct options *options, const struct plan *plan, const struct mask *mask);
 
 #endif

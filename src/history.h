@@ -17,9 +17,10 @@ struct history_plan {
     char *applied_sql; /* one round trip: rows with the columns of the table, and an id */
     char
         *trouble_sql; /* what stands in the way of a migration: rows "running" or "failed", id, words; NULL = unknown */
-    char table[260];  /* for people; "" = the user's own query */
-    const char *database_url; /* of the table's database; kept by reference */
-    bool is_shared;           /* the place is in the very database that has the table: its connections do */
+    char *applied_words, *failed_words; /* for people: the queries of these without what is around them; NULL = none */
+    char table[260];                    /* for people; "" = the user's own query */
+    const char *database_url;           /* of the table's database; kept by reference */
+    bool is_shared;                     /* the place is in the very database that has the table: its connections do */
 };
 
 /* What the user says about the history; NULL where he says nothing. */

@@ -193,6 +193,19 @@ static void write_trouble(FILE *out, const struct tool *tool, const char *own, c
     fputs(") AS said) AS failed(id, words)", out);
 }
 
+/* For people. */
+static void write_applied_words(FILE *out, const struct tool *tool, const char *own, const struct place *place,
+                                const struct migrations *image)
+{
+    write_sql(out, own ? own : tool->applied, own != NULL, place, image);
+}
+
+static void write_failed_words(FILE *out, const struct tool *tool, const char *own, const struct place *place,
+                               const struct migrations *image)
+{
+    write_sql(out, own ? own : tool->failed, own != NULL, place, image);
+}
+
 typedef void sql_writer(FILE *out, const struct tool *tool, const char *own, const struct place *place,
                         const struct migrations *image);
 
@@ -224,14 +237,19 @@ int history_plan_make(struct history_plan *plan, const struct tool *tool, const 
     }
     url_free(&parsed);
     plan->applied_sql = written(write_applied, tool, words->applied_sql, &place, image);
-    if (tool->lock || tool->failed || words->failed_sql)
+    plan->applied_words = written(write_applied_words, tool, words->applied_sql, &place, image);
+    if (tool->failed || words->failed_sql)
+        plan->failed_words = written(write_failed_words, tool, words->failed_sql, &place, image);
+    if (tool->lock || plan->failed_words)
         plan->trouble_sql = written(write_trouble, tool, words->failed_sql, &place, image);
-    return plan->applied_sql ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
+    return plan->applied_sql && plan->applied_words ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
 }
 
 void history_plan_free(struct history_plan *plan)
 {
     free(plan->applied_sql);
     free(plan->trouble_sql);
+    free(plan->applied_words);
+    free(plan->failed_words);
     *plan = (struct history_plan){.tool = NULL};
 }
