@@ -4,7 +4,6 @@
 #include "url.h"
 #include "variables.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,8 +60,7 @@ static void put_parameter(FILE *out, bool *any, const char *name, const char *va
         return;
     fprintf(out, "%c%s=", *any ? '&' : '?', name);
     *any = true;
-    for (; *value; value++)
-        fprintf(out, isalnum((unsigned char)*value) ? "%c" : "%%%02X", (unsigned char)*value);
+    url_encode(out, value);
 }
 
 static int finish(FILE *out, char **text, struct err *err)

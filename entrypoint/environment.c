@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADDED_MAX (6 + APP_URLS + TOOL_WORDS_MAX)
+#define ADDED_MAX (7 + APP_URLS + TOOL_WORDS_MAX)
 
 static bool names(const char *entry, const char *name)
 {
@@ -66,9 +66,11 @@ static char *entry_of(const char *name, const char *value)
     return entry;
 }
 
-/* Whether a value from NAME_FILE takes the place of NAME. */
-static bool is_read_from_file(const struct options *options, const char *entry)
+/* Whether another value takes the place of this one: from NAME_FILE, or for the tool where it is empty. */
+static bool is_said_elsewhere(const struct options *options, const char *entry, bool for_app)
 {
+    if (options->tool_database && !for_app && names(entry, options_app_urls[APP_DATABASE_URL]))
+        return true;
     for (int i = 0; i < APP_URLS; i++)
         if (options->app_urls_from_file[i] && names(entry, options_app_urls[i]))
             return true;
@@ -96,7 +98,7 @@ static char **copy_kept(const struct options *options, char *const environment[]
     for (; *environment; environment++)
         if ((!is_consumed(*environment) || is_own_file(options, *environment)) &&
             !(for_app ? is_unset(options, *environment) : is_replaced(*environment)) &&
-            !is_read_from_file(options, *environment) && !(home && names(*environment, "HOME")))
+            !is_said_elsewhere(options, *environment, for_app) && !(home && names(*environment, "HOME")))
             entries[(*count)++] = checked(strdup(*environment));
     return entries;
 }
@@ -116,6 +118,8 @@ static size_t add_known(const struct options *options, const char *home, bool fo
 {
     for (int i = 0; i < APP_URLS; i++)
         count = add(options, for_app, options_app_urls[i], options->app_urls_from_file[i], entries, count);
+    if (!for_app)
+        count = add(options, for_app, options_app_urls[APP_DATABASE_URL], options->tool_database, entries, count);
     return add(options, for_app, "HOME", home, entries, count);
 }
 

@@ -12,7 +12,8 @@
 char **environment_of_app(const struct options *options, char *const environment[], const char *home);
 
 /* What the command sees: the same with the --unset ones, and LOCKSTEP_TOKEN, LOCKSTEP_TARGET, LOCKSTEP_ATTEMPT,
- * LOCKSTEP_PREVIOUS, and unless the user set them PGAPPNAME and what the tool needs. Freed by environment_free. */
+ * LOCKSTEP_PREVIOUS, and unless the user set them PGAPPNAME, DATABASE_URL for a tool, and what else the tool needs.
+ * Freed by environment_free. */
 char **environment_of_command(const struct options *options, char *const environment[], const char *home,
                               const char *target, uint64_t token, int attempt, enum run_state previous);
 

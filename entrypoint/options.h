@@ -39,6 +39,7 @@ struct options {
     bool database_found; /* in variables of the app that are not DATABASE_URL */
     const char *direct;  /* the app's direct URL to the database, where that is the place to meet; NULL = none */
     const char *direct_what;
+    const char *tool_database;      /* DATABASE_URL of the tool, where the environment has none; NULL = as it is */
     const char *commands[COMMANDS]; /* NULL = not given */
     const char *target;
     const char *tool;                                                       /* NULL = not given */

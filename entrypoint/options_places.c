@@ -101,13 +101,35 @@ static int find_database(struct options *options, const enum origin origins[], c
     return 0;
 }
 
+/* The tool reads DATABASE_URL, or its preset's command does. A database that was said is said for it; one that was
+ * found in other variables is for those who cannot read them. */
+static int set_tool_database(struct options *options, bool has_url, struct err *err)
+{
+    const char *command = options->commands[COMMAND_MIGRATE];
+    struct url url;
+    if (has_url || !options->preset || !options->database)
+        return 0;
+    if (!options->database_found) {
+        options->tool_database = options->database;
+        return 0;
+    }
+    if (!command || command != options->preset->migrate || !strstr(command, "DATABASE_URL"))
+        return 0;
+    if (url_parse(&url, options->database, options->database_what, err) != 0)
+        return -1;
+    options->tool_database = url_write(&url);
+    url_free(&url);
+    return options->tool_database ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
+}
+
 static int find_lock(struct options *options, const enum origin origins[], struct err *err)
 {
     const char *app_urls[APP_URLS];
     for (int i = 0; i < APP_URLS; i++)
         if (variables_read(options_app_urls[i], &app_urls[i], &options->app_urls_from_file[i], err) != 0)
             return -1;
-    if (find_database(options, origins, app_urls, err) != 0)
+    if (find_database(options, origins, app_urls, err) != 0 ||
+        set_tool_database(options, app_urls[APP_DATABASE_URL] != NULL, err) != 0)
         return -1;
     const char *redis_url = app_urls[APP_REDIS_URL];
     options->lock_what = origin_of(origins, "--lock") == ORIGIN_FLAG ? "--lock" : "LOCKSTEP_LOCK";

@@ -55,7 +55,8 @@ static void learn_entry(struct mask *mask, const char *entry)
 
 void secrets_learn(struct mask *mask, const struct options *options)
 {
-    const char *const told[] = {options->lock, options->database, options->app_urls_from_file[APP_DATABASE_URL],
+    const char *const told[] = {options->lock, options->database, options->tool_database,
+                                options->app_urls_from_file[APP_DATABASE_URL],
                                 options->app_urls_from_file[APP_REDIS_URL]};
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
         if (told[i])

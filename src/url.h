@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #define URL_OPTIONS_MAX      40
 #define URL_DROPPED_CAPACITY 256
@@ -134,6 +135,13 @@ void url_set(struct url *url, const char *keyword, const char *value);
 /* Writes postgres://user@host:port/database, without the password and the parameters, to `shown`; host and database as
  * the environment has them where `url` has none. */
 void url_show(const struct url *url, char *shown, size_t capacity);
+
+/* Writes `value` to `out` so that it may stand anywhere in a URL. */
+void url_encode(FILE *out, const char *value);
+
+/* Writes `url` as every driver reads it, postgres://user:password@host:port/database, with what of TLS and the options
+ * were said. NULL without memory; the caller frees it. */
+char *url_write(const struct url *url);
 
 void url_free(struct url *url);
 

@@ -1,5 +1,6 @@
 #include "url_internal.h"
 
+#include <ctype.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -270,6 +271,66 @@ void url_show(const struct url *url, char *shown, size_t capacity)
     const char *database = url_or_default(url, "dbname");
     snprintf(shown, capacity, "postgres://%s%s%s%s%s/%s", user ? user : "", user ? "@" : "", host ? host : "",
              port ? ":" : "", port ? port : "", database ? database : "");
+}
+
+void url_encode(FILE *out, const char *value)
+{
+    for (; *value; value++)
+        fprintf(out, isalnum((unsigned char)*value) || strchr("-._~", *value) ? "%c" : "%%%02X", (unsigned char)*value);
+}
+
+static void write_piece(FILE *out, const char *before, const char *value, const char *behind)
+{
+    if (!value)
+        return;
+    fputs(before, out);
+    url_encode(out, value);
+    fputs(behind, out);
+}
+
+/* host:port,[ipv6]:port. libpq's port may be one for all hosts. */
+static void write_hosts(FILE *out, const char *hosts, const char *ports)
+{
+    while (hosts && *hosts) {
+        size_t host = strcspn(hosts, ","), port = ports ? strcspn(ports, ",") : 0;
+        bool is_ipv6 = memchr(hosts, ':', host) != NULL;
+        for (size_t i = 0; i < host; i++)
+            fprintf(out, hosts[i] == '/' ? "%%2F" : "%s%c", i == 0 && is_ipv6 ? "[" : "", hosts[i]);
+        fprintf(out, "%s%s%.*s", is_ipv6 ? "]" : "", port ? ":" : "", (int)port, port ? ports : "");
+        hosts += host + (hosts[host] == ',');
+        if (*hosts)
+            fputc(',', out);
+        if (port && ports[port] == ',')
+            ports += port + 1;
+    }
+}
+
+char *url_write(const struct url *url)
+{
+    static const char *const parameters[] = {"sslmode", "sslrootcert", "sslcert", "sslkey", "options"};
+    const char *user = url_get(url, "user"), *password = url_get(url, "password");
+    char *text = NULL, separator[] = "?";
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    fputs("postgres://", out);
+    write_piece(out, "", user, "");
+    write_piece(out, ":", password, "");
+    fputs(user || password ? "@" : "", out);
+    write_hosts(out, url_get(url, "host"), url_get(url, "port"));
+    fputc('/', out);
+    write_piece(out, "", url_get(url, "dbname"), "");
+    for (size_t i = 0; i < sizeof parameters / sizeof parameters[0]; i++) {
+        const char *value = url_get(url, parameters[i]);
+        if (!value)
+            continue;
+        fprintf(out, "%s%s=", separator, parameters[i]);
+        url_encode(out, value);
+        separator[0] = '&';
+    }
+    fclose(out);
+    return text;
 }
 
 void url_free(struct url *url)

@@ -1,6 +1,7 @@
 """Database URLs in the dialects of the apps' languages, against a real server: each row that connects does, as the right user to
 the right database, with the right search path, and with TLS where it says so. Issue 5, point 5; research/tools.md section 4."""
 
+import os
 import secrets
 import shutil
 from urllib.parse import quote
@@ -8,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from psycopg2 import sql
 
-from harness.postgres import Cluster, Database
+from harness.postgres import PSQL, Cluster, Database
 from harness.secrecy import HEAD, TAIL, leaks
 from harness.verdict import assert_says, error_of
 from pidns import BIN, LONG, base_env
@@ -220,6 +221,26 @@ def test_variables(row, see):
     expected = "DB_HOST" if name == "DB_CONNECTION" else "PGHOST" if name == "PGDATABASE" else name
     said = [e for e in replica.events if f"the database is the one that {expected} names" in e["message"]]
     assert [e["level"] for e in said] == ["info"], replica.story()
+
+
+TOLD = {"LOCKSTEP_DATABASE": (URL, {}), **VARIABLES}
+
+
+@pytest.mark.parametrize("row", TOLD)
+def test_a_tool_that_reads_database_url(row, new_stage, shop, certs, tmp_path):
+    """A preset's command that says $DATABASE_URL has one, whatever named the database; psql stands for the tool."""
+    env, fields = TOLD[row] if isinstance(TOLD[row][0], dict) else ({row: TOLD[row][0]}, TOLD[row][1])
+    (tmp_path / "1_a.up.sql").touch()
+    program = tmp_path / "migrate"
+    program.write_text(f"""#!/bin/sh
+exec {PSQL} -XqAt "$4" -c "SELECT 'seen:', session_user, current_database(), current_setting('search_path')"\n""")
+    program.chmod(0o755)
+    replica = new_stage().start(verb="migrate", target=None, env={
+        "PATH": f"{tmp_path}:{os.environ['PATH']}", "LOCKSTEP_TOOL": "golang-migrate", "LOCKSTEP_MIGRATE": None, "LOCKSTEP_LOCK": f"file:{tmp_path}",
+        "LOCKSTEP_MIGRATIONS": str(tmp_path), **{name: fill(value, shop.cluster, certs) for name, value in env.items()}})
+    replica.expect_exit(0)
+    assert not leaks(replica.log, replica.stdout)
+    assert replica.saw("output", line=f"seen:|{USER}|{DATABASE}|{fields.get('path', OWN_PATH)}"), replica.story()
 
 
 @pytest.mark.parametrize("name, env", [("POSTGRES_PASSWORD", POSTGRES), ("DB_PASSWORD", {**DB, "DB_CONNECTION": "pgsql", "DB_NAME": "{D}"})])

@@ -157,6 +157,25 @@ static void home_of_the_user(void **state)
     environment_free(app);
 }
 
+static void tool_gets_a_database(void **state)
+{
+    static char *const got[] = {"A=1", "DATABASE_URL=", NULL};
+    static const char *const app[] = {"A=1", "DATABASE_URL=", NULL};
+    static const char *const command[] = {"A=1", "DATABASE_URL=postgres://h/d", NULL};
+    (void)state;
+    struct options options = some_options();
+    options.tool_database = "postgres://h/d";
+    char **entries = environment_of_app(&options, got, NULL);
+    check_entries("app", entries, app);
+    environment_free(entries);
+    entries = environment_of_check(&options, got, NULL);
+    check_entries("check", entries, command);
+    environment_free(entries);
+    entries = environment_of_command(&options, got, NULL, "v1", 7, 1, RUN_NONE);
+    CHECK_TEXT("command", entries[1], command[1]);
+    environment_free(entries);
+}
+
 static const char *value_of(char *const entries[], const char *name, int *count)
 {
     const char *value = NULL;
@@ -246,6 +265,7 @@ int unit_environment(void)
         cmocka_unit_test(app_gets_its_own),           cmocka_unit_test(command_gets_the_same_and_more),
         cmocka_unit_test(command_gets_the_run),       cmocka_unit_test(users_own_application_name_is_kept),
         cmocka_unit_test(listen_pid_follows_the_app), cmocka_unit_test(home_of_the_user),
+        cmocka_unit_test(tool_gets_a_database),
     };
     return UNIT_RUN("environment", tests);
 }

@@ -2,6 +2,7 @@
 
 #include "unit.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define PAIRS_MAX 8
@@ -136,6 +137,33 @@ static void too_many_hosts(void **state)
     assert_int_equal(err.code, ERR_USAGE);
 }
 
+static void written_urls(void **state)
+{
+    static const struct {
+        const char *row, *text, *written;
+    } rows[] = {
+        {"as it is", "postgres://ann:pass@h:1/d?sslmode=require", "postgres://ann:pass@h:1/d?sslmode=require"},
+        {"nothing", "postgresql://", "postgres:///"},
+        {"encoded", "postgres://a%40b:p%2Fs%3Fs@h/d%20%25", "postgres://a%40b:p%2Fs%3Fs@h/d%20%25"},
+        {"a password alone", "postgres://h/d?password=p", "postgres://:p@h/d"},
+        {"several hosts", "postgres://h:1,[::1]:2/d", "postgres://h:1,[::1]:2/d"},
+        {"a socket", "postgres:///d?host=/var/run&port=7", "postgres://%2Fvar%2Frun:7/d"},
+        {"one port for all", "Host=h,g;Port=7;Database=d", "postgres://h:7,g:7/d"},
+        {"what only some know", "jdbc:postgresql://h/d?user=ann&ApplicationName=x", "postgres://ann@h/d"},
+        {"a search path", "postgres://h/d?schema=s", "postgres://h/d?options=-c%20search_path%3D%22s%22"},
+    };
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        struct url url;
+        struct err err;
+        CHECK_NUMBER(rows[i].row, url_parse(&url, rows[i].text, "--lock", &err), 0);
+        char *written = url_write(&url);
+        CHECK_TEXT(rows[i].row, written, rows[i].written);
+        free(written);
+        url_free(&url);
+    }
+}
+
 static void schemes(void **state)
 {
     static const struct {
@@ -158,10 +186,8 @@ static void schemes(void **state)
 int unit_url(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_urls),
-        cmocka_unit_test(wrong_urls),
-        cmocka_unit_test(too_many_hosts),
-        cmocka_unit_test(schemes),
+        cmocka_unit_test(plain_urls),   cmocka_unit_test(wrong_urls), cmocka_unit_test(too_many_hosts),
+        cmocka_unit_test(written_urls), cmocka_unit_test(schemes),
     };
     return UNIT_RUN("url", tests);
 }
