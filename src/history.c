@@ -13,9 +13,8 @@
 #define LAST_WORD_MAX_MS 2000  /* for a warning's sake only; no heartbeat goes out meanwhile */
 
 struct history {
-    struct backend base;
+    struct relay relay;
     struct backend_ops ops; /* the place's poll among ours */
-    struct backend *place;
     const struct history_plan *plan;
     struct url url;
     struct pg_link *link; /* our own; NULL = the place's connections do */
@@ -41,12 +40,12 @@ static struct history *of(struct backend *b)
 
 static void reply(struct history *h, enum op op, enum op_result result, const struct look *look, const struct err *err)
 {
-    h->base.config.handlers.reply(h->base.config.user, op, result, look, err);
+    h->relay.base.config.handlers.reply(h->relay.base.config.user, op, result, look, err);
 }
 
 static void warn(struct history *h, const char *text)
 {
-    h->base.config.handlers.warned(h->base.config.user, EVENT_ERROR, text);
+    h->relay.base.config.handlers.warned(h->relay.base.config.user, EVENT_ERROR, text);
 }
 
 static void query(struct history *h, const char *sql, backend_rows *done)
@@ -54,7 +53,7 @@ static void query(struct history *h, const char *sql, backend_rows *done)
     if (h->link)
         pg_link_run(h->link, sql, NULL, 0, done);
     else
-        h->place->ops->query(h->place, sql, done, h);
+        h->relay.behind->ops->query(h->relay.behind, sql, done, h);
 }
 
 /* ---- the answer ------------------------------------------------------------------------------------------------- */
@@ -109,7 +108,7 @@ static void on_trouble(void *user, PGresult *rows, const struct err *err, const 
 static void ask_place(struct history *h)
 {
     h->ask.whole = true;
-    h->place->ops->look(h->place, &h->ask);
+    h->relay.behind->ops->look(h->relay.behind, &h->ask);
 }
 
 static void on_applied(void *user, PGresult *rows, const struct err *err, const char *sqlstate)
@@ -147,7 +146,7 @@ static bool saw_success(const struct history *h)
  * there to take over (`lockstep wait`). A crowd of waiters must not read the table at each poll. */
 static bool may_wait(struct history *h)
 {
-    uint64_t now = uv_now(h->base.config.loop), token = h->found.last.token;
+    uint64_t now = uv_now(h->relay.base.config.loop), token = h->found.last.token;
     if (h->holding || h->found.last.state != RUN_RUNNING)
         return false;
     if (h->asked_about == token && now - h->asked_at < ASK_AGAIN_MS)
@@ -195,7 +194,7 @@ static void end(struct history *h)
 {
     later_cancel(h->last_word);
     h->last_word = NULL;
-    h->place->ops->end(h->place, &h->ending);
+    h->relay.behind->ops->end(h->relay.behind, &h->ending);
 }
 
 static void on_last_word(void *user, PGresult *rows, const struct err *err, const char *sqlstate)
@@ -222,7 +221,7 @@ static void on_no_word(void *user)
     h->last_word = NULL;
     if (h->link)
         pg_link_drop(h->link);
-    h->place->ops->reset_clerk(h->place);
+    h->relay.behind->ops->reset_clerk(h->relay.behind);
     end(h);
 }
 
@@ -231,7 +230,7 @@ static void history_end(struct backend *b, const struct ending *ending)
 {
     struct history *h = of(b);
     if (ending->state != RUN_SUCCEEDED) {
-        h->place->ops->end(h->place, ending);
+        h->relay.behind->ops->end(h->relay.behind, ending);
         return;
     }
     int64_t patience = b->config.times.deadline / 2;
@@ -270,47 +269,7 @@ static void on_link_notified(void *user)
     (void)user;
 }
 
-/* ---- the rest is the place's ------------------------------------------------------------------------------------ */
-
-static void history_lock(struct backend *b)
-{
-    of(b)->place->ops->lock(of(b)->place);
-}
-
-static void history_query(struct backend *b, const char *sql, backend_rows *done, void *user)
-{
-    of(b)->place->ops->query(of(b)->place, sql, done, user);
-}
-
-static void history_listen(struct backend *b)
-{
-    of(b)->place->ops->listen(of(b)->place);
-}
-
-static void history_mark(struct backend *b, const struct mark *mark)
-{
-    of(b)->place->ops->mark(of(b)->place, mark);
-}
-
-static void history_fence(struct backend *b, uint64_t below)
-{
-    of(b)->place->ops->fence(of(b)->place, below);
-}
-
-static void history_beat(struct backend *b)
-{
-    of(b)->place->ops->beat(of(b)->place);
-}
-
-static void history_progress(struct backend *b, uint64_t token, const char *last_line)
-{
-    of(b)->place->ops->progress(of(b)->place, token, last_line);
-}
-
-static void history_release(struct backend *b)
-{
-    of(b)->place->ops->release(of(b)->place);
-}
+/* ---- the end of it ----------------------------------------------------------------------------------------------- */
 
 /* The look or the last word that was going on is not answered any more. */
 static void forget(struct history *h)
@@ -326,20 +285,14 @@ static void history_reset(struct backend *b)
     struct history *h = of(b);
     forget(h);
     h->holding = false;
-    h->place->ops->reset(h->place);
+    h->relay.behind->ops->reset(h->relay.behind);
 }
 
 static void history_reset_clerk(struct backend *b)
 {
     struct history *h = of(b);
     forget(h);
-    h->place->ops->reset_clerk(h->place);
-}
-
-static int history_lock_fd(const struct backend *b)
-{
-    const struct backend *place = ((const struct history *)b)->place;
-    return place->ops->lock_fd(place);
+    h->relay.behind->ops->reset_clerk(h->relay.behind);
 }
 
 static void history_close(struct backend *b)
@@ -347,28 +300,12 @@ static void history_close(struct backend *b)
     struct history *h = of(b);
     forget(h);
     pg_link_free(h->link);
-    if (h->place)
-        h->place->ops->close(h->place);
+    if (h->relay.behind)
+        h->relay.behind->ops->close(h->relay.behind);
     url_free(&h->url);
     free(h->tail);
     free(h);
 }
-
-static const struct backend_ops ops = {
-    .look = history_look,
-    .lock = history_lock,
-    .listen = history_listen,
-    .mark = history_mark,
-    .fence = history_fence,
-    .beat = history_beat,
-    .progress = history_progress,
-    .end = history_end,
-    .release = history_release,
-    .reset = history_reset,
-    .reset_clerk = history_reset_clerk,
-    .lock_fd = history_lock_fd,
-    .close = history_close,
-};
 
 const struct verdict *history_verdict(const struct backend *b)
 {
@@ -378,7 +315,7 @@ const struct verdict *history_verdict(const struct backend *b)
 /* A connection of our own to the database with the table. */
 static int open_link(struct history *h, struct err *err)
 {
-    const struct backend_config *config = &h->base.config;
+    const struct backend_config *config = &h->relay.base.config;
     if (url_parse(&h->url, h->plan->database_url, "the database URL", err) != 0 ||
         pg_trust(&h->url, &config->ca, err) != 0)
         return -1;
@@ -402,20 +339,23 @@ struct backend *history_open(const struct backend_config *config, backend_opener
         err_set(err, ERR_SYSTEM, "out of memory");
         return NULL;
     }
-    h->ops = ops;
-    h->base = (struct backend){.ops = &h->ops, .config = *config};
+    h->relay.base = (struct backend){.ops = &h->ops, .config = *config};
     h->plan = config->history;
     struct backend_config inner = *config;
     inner.user = h;
     inner.handlers = relay_handlers(on_reply);
     inner.history = NULL;
     if (h->plan->is_shared || open_link(h, err) == 0)
-        h->place = place(&inner, err);
-    if (!h->place) {
-        history_close(&h->base);
+        h->relay.behind = place(&inner, err);
+    if (!h->relay.behind) {
+        history_close(&h->relay.base);
         return NULL;
     }
-    h->ops.poll = h->place->ops->poll;
-    h->ops.query = h->place->ops->query ? history_query : NULL;
-    return &h->base;
+    h->ops = relay_ops(h->relay.behind);
+    h->ops.look = history_look;
+    h->ops.end = history_end;
+    h->ops.reset = history_reset;
+    h->ops.reset_clerk = history_reset_clerk;
+    h->ops.close = history_close;
+    return &h->relay.base;
 }
