@@ -61,7 +61,7 @@ struct tool {
     const char *schema; /* of the history table; NULL = the first of the connection's search path */
     const char *table;  /* raw: without quotes, in its own case */
     const char *schema_variable, *table_variable; /* the tool's own variables for them */
-    bool schema_of_url;                           /* the URL's ?schema= names the schema (Prisma) */
+    bool schema_of_url;                           /* the URL's schema is the table's (Prisma, Atlas) */
     bool table_of_url;                            /* the URL's x-migrations-table names the table (golang-migrate) */
     bool whole_path;     /* the tool finds its table anywhere on the search path, not only in the first schema */
     const char *applied; /* default of --applied-sql, with {table}: a row for each id; "<=N" stands for all up to N */

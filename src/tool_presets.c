@@ -27,6 +27,7 @@ const struct tool tool_presets_other[] = {
         .folders = {"migrations"},
         .pattern = "^([^_]+)(_.*)?\\.sql$",
         .schema = "atlas_schema_revisions",
+        .schema_of_url = true, /* a connection that is bound to one schema has the table there */
         .table = "atlas_schema_revisions",
         /* A file of which only a part was applied is pending, not failed: the next apply goes on behind that part. */
         .applied = "SELECT CASE WHEN type = 1 THEN '<=' ELSE '' END || version FROM {table} "

@@ -321,6 +321,17 @@ static void retries_keep_the_token_when_a_reply_is_lost(void **state)
     }
 }
 
+static void what_would_fail_again_is_not_retried(void **state)
+{
+    (void)state;
+    struct bench b = bench_new();
+    b.config.retries = 2;
+    bench_reach(&b, AT_MIGRATE);
+    bench_refused(&b, 125);
+    assert_int_equal(bench_asked(&b, OP_END)->state, RUN_FAILED);
+    assert_int_equal(bench_asked(&b, OP_END)->status, 125);
+}
+
 static void success_of_a_retry_is_a_success(void **state)
 {
     (void)state;
@@ -391,6 +402,7 @@ int unit_gate_hold(void)
         cmocka_unit_test(rule_8_failure_found_under_the_lock_backs_off_without_it),
         cmocka_unit_test(retries_repeat_in_place_with_the_same_token),
         cmocka_unit_test(retries_keep_the_token_when_a_reply_is_lost),
+        cmocka_unit_test(what_would_fail_again_is_not_retried),
         cmocka_unit_test(success_of_a_retry_is_a_success),
         cmocka_unit_test(clerk_that_never_answers_ends_by_connect_timeout),
         cmocka_unit_test(clerk_of_a_crowded_server_never_ends_by_connect_timeout),

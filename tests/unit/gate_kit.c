@@ -59,6 +59,11 @@ void bench_migrated(struct bench *b)
     step(b, (struct gate_event){.kind = GATE_COMMAND_ENDED, .migrated = true});
 }
 
+void bench_refused(struct bench *b, int status)
+{
+    step(b, (struct gate_event){.kind = GATE_COMMAND_ENDED, .status = status, .final = true});
+}
+
 void bench_event(struct bench *b, enum gate_event_kind kind)
 {
     step(b, (struct gate_event){.kind = kind});

@@ -27,7 +27,8 @@ void bench_tick(struct bench *b);
 void bench_reply(struct bench *b, enum op op, enum op_result result);
 void bench_signal(struct bench *b, int signal);
 void bench_ended(struct bench *b, int status);
-void bench_migrated(struct bench *b); /* the command ended, and the migration in it had succeeded */
+void bench_migrated(struct bench *b);            /* the command ended, and the migration in it had succeeded */
+void bench_refused(struct bench *b, int status); /* it was not started, as it would fail again and again */
 void bench_event(struct bench *b, enum gate_event_kind kind);
 
 /* Sleeps until the gate wants its tick, and gives it. */

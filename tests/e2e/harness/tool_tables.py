@@ -145,6 +145,9 @@ CASES = [
          atlas("20240101"), atlas("20240102"), atlas("20240103")),
     Case("atlas", ["migrations/20240101_a.sql", "migrations/20240102.sql", "migrations/20240103_c.sql"], ATLAS_DDL,
          atlas("20240102", type=1, applied=0, total=0), atlas("20240103"), atlas("20240104"), label="atlas-baseline"),
+    Case("atlas", ["migrations/20240101_a.sql", "migrations/20240102.sql"],
+         *(text.replace("SCHEMA atlas_schema_revisions", "SCHEMA own").replace("atlas_schema_revisions.", "own.")
+           for text in (ATLAS_DDL, atlas("20240101"), atlas("20240102"), atlas("20240103"))), label="atlas-schema", parameters="search_path=own"),
     Case("flyway", ["sql/V1__a.sql", "sql/V1_1__b.sql"], FLYWAY_DDL.format("flyway_schema_history"), flyway(1, "1", "V1__a.sql"),
          flyway(2, "1.1", "V1_1__b.sql"), flyway(3, "2", "V2__c.sql"), flyway(2, "1.1", "V1_1__b.sql", success="false"), "flyway repair"),
     Case("flyway", ["sql/V1__a.sql", "sql/V2__b.sql", "sql/V3__c.sql", ("sql/v/R__view.sql", "SELECT 1;\n")],
