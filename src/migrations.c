@@ -51,11 +51,11 @@ static const char *bare(const char *folder)
     return folder;
 }
 
-/* What says that a folder has this tool's migrations. */
-static bool is_there(const struct tool *tool, const char *folder)
+/* What says that a folder, or the first of several, has this tool's migrations. */
+static bool is_there(const struct tool *tool, const char *folders)
 {
     char path[PATH_CAPACITY];
-    snprintf(path, sizeof path, "%s/%s", folder,
+    snprintf(path, sizeof path, "%.*s/%s", (int)strcspn(folders, ","), folders,
              tool->source == TOOL_JOURNAL ? "meta/_journal.json"
              : tool->source == TOOL_PLAN  ? "sqitch.plan"
                                           : ".");

@@ -4,13 +4,15 @@
 
 #include <glob.h>
 #include <regex.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FILES_MAX 4
-#define STRING    "[ \t\n]*[:=][ \t\n]*[\"'`]([^\"'`]+)[\"'`]"
-#define INI(key)  "\n[ \t]*" key "[ \t]*[:=][ \t]*[\"']?([^\n\"'#]*[^\n\"'# \t])"
+#define FILES_MAX      4
+#define VALUE_CAPACITY 1024
+#define STRING         "[ \t\n]*[:=][ \t\n]*[\"'`]([^\"'`]+)[\"'`]"
+#define INI(key)       "\n[ \t]*" key "[ \t]*[:=][ \t]*[\"']?([^\n\"'#]*[^\n\"'# \t])"
 
 /* Group 1 of each expression is what it looks for; NULL = the tool configures it nowhere that is understood. */
 static const struct config {
@@ -18,7 +20,7 @@ static const struct config {
     const char *files[FILES_MAX]; /* glob patterns; the first file that is there counts */
     const char *folder, *schema, *table;
 } configs[] = {
-    {"alembic", {"alembic.ini", "migrations/alembic.ini", NULL}, INI("script_location"), NULL, NULL},
+    {"alembic", {"alembic.ini", "migrations/alembic.ini", "pyproject.toml"}, INI("script_location"), NULL, NULL},
     {"drizzle",
      {"drizzle.config.*", NULL},
      "[\"' \t\n{,]out[\"']?" STRING,
@@ -47,7 +49,12 @@ static const struct config {
      "migrationsTableName[\"']?" STRING},
 };
 
-/* Alembic has its table's name in the environment script, beside the folder `versions`. */
+/* Where Alembic's migrations are if they are not in the folder `versions` beside its environment script: an option of
+ * the same file, over several lines perhaps, or a TOML array. */
+#define VERSION_LOCATIONS "\n[ \t]*version_locations[ \t]*[:=]([^\n]*(\n[ \t]+[^\n]*[^] \t\n][^\n]*)*)"
+#define COLONS_SEPARATE   "\n[ \t]*(version_)?path_separator[ \t]*[:=][ \t]*(os|:)"
+
+/* Alembic has its table's name in the environment script. */
 static const struct config environment_script = {
     "alembic", {NULL}, NULL, "[^a-z_]version_table_schema" STRING, "[^a-z_]version_table" STRING};
 
@@ -83,21 +90,6 @@ static char *load(const char *path)
     return text;
 }
 
-/* As load, of the first file that is there. */
-static char *load_first(const struct config *config, char *path, size_t capacity)
-{
-    char *text = NULL;
-    for (int i = 0; !text && i < FILES_MAX && config->files[i]; i++) {
-        glob_t found = {.gl_pathc = 0};
-        if (glob(config->files[i], 0, NULL, &found) == 0) {
-            snprintf(path, capacity, "%s", found.gl_pathv[0]);
-            text = load(path);
-        }
-        globfree(&found);
-    }
-    return text;
-}
-
 /* Writes group 1 of `expression`, "" if it is nowhere in `text`; 1 or 0. */
 static int extract(const char *text, const char *expression, char *value, size_t capacity)
 {
@@ -115,6 +107,79 @@ static int extract(const char *text, const char *expression, char *value, size_t
     return 1;
 }
 
+/* The text of the first of the tool's files that is there, and says `expression` unless that is NULL; its path. The
+ * caller frees. */
+static char *load_first(const struct config *config, const char *expression, char *path, size_t capacity)
+{
+    char value[VALUE_CAPACITY], *text = NULL;
+    for (int i = 0; !text && i < FILES_MAX && config->files[i]; i++) {
+        glob_t found = {.gl_pathc = 0};
+        if (glob(config->files[i], 0, NULL, &found) == 0) {
+            snprintf(path, capacity, "%s", found.gl_pathv[0]);
+            text = load(path);
+        }
+        globfree(&found);
+        if (text && expression && !extract(text, expression, value, sizeof value)) {
+            free(text);
+            text = NULL;
+        }
+    }
+    return text;
+}
+
+/* Writes the path that `value`, `length` bytes in the file `config`, stands for, as it is said in Python: "%(here)s/db"
+ * from that file, "app:db" in a package. */
+static void spell_location(const char *config, const char *value, size_t length, char *path, size_t capacity)
+{
+    static const char here[] = "%(here)s";
+    const char *slash = strrchr(config, '/');
+    size_t skipped = strncmp(value, here, sizeof here - 1) == 0 ? sizeof here - 1 : 0;
+    char *colon;
+    if (skipped)
+        snprintf(path, capacity, "%.*s%.*s", slash ? (int)(slash - config) : 1, slash ? config : ".",
+                 (int)(length - skipped), value + skipped);
+    else
+        snprintf(path, capacity, "%.*s", (int)length, value);
+    if ((colon = strchr(path, ':'))) {
+        *colon = '/';
+        while (colon > path)
+            if (*--colon == '.')
+                *colon = '/';
+    }
+}
+
+/* Writes the folders of `list` with commas between. Returns -1 if there are none, or no room. */
+static int spell_locations(const char *config, const char *list, bool colons, char *folders, size_t capacity)
+{
+    const char *separators = colons ? ":\"'[], \t\r\n" : "\"'[], \t\r\n";
+    size_t used = 0, length;
+    for (const char *item = list + strspn(list, separators); *item;
+         item += length + strspn(item + length, separators)) {
+        length = strcspn(item, separators);
+        if (used + strlen(config) + length + 2 > capacity)
+            return -1;
+        if (used)
+            folders[used++] = ',';
+        spell_location(config, item, length, folders + used, capacity - used);
+        used += strlen(folders + used);
+    }
+    return used ? 0 : -1;
+}
+
+static char *load_environment_script(const struct config *config, const char *folder)
+{
+    char path[4096], value[VALUE_CAPACITY], directory[VALUE_CAPACITY];
+    char *text = load_first(config, config->folder, path, sizeof path);
+    if (text && extract(text, config->folder, value, sizeof value)) {
+        spell_location(path, value, strlen(value), directory, sizeof directory);
+        snprintf(path, sizeof path, "%s/env.py", directory);
+    } else {
+        snprintf(path, sizeof path, "%s/../env.py", folder);
+    }
+    free(text);
+    return load(path);
+}
+
 int tool_configured_table(const struct tool *tool, const char *folder, char *schema, size_t schema_capacity,
                           char *table, size_t table_capacity)
 {
@@ -123,11 +188,10 @@ int tool_configured_table(const struct tool *tool, const char *folder, char *sch
     char *text = NULL;
     *schema = *table = '\0';
     if (config && tool->source == TOOL_SCRIPTS) {
+        text = load_environment_script(config, folder);
         config = &environment_script;
-        snprintf(path, sizeof path, "%s/../env.py", folder);
-        text = load(path);
     } else if (config) {
-        text = load_first(config, path, sizeof path);
+        text = load_first(config, NULL, path, sizeof path);
     }
     if (!text)
         return 0;
@@ -137,37 +201,27 @@ int tool_configured_table(const struct tool *tool, const char *folder, char *sch
     return found;
 }
 
-/* alembic.ini says where env.py is, as it is said in Python: "%(here)s/db" from the file, "app:db" in a package. */
-static void spell_script_location(const char *path, const char *value, char *folder, size_t capacity)
+/* Of Alembic's two options, the one that says where the migrations are. */
+static int script_folders(const char *path, const char *text, const char *location, char *folders, size_t capacity)
 {
-    static const char here[] = "%(here)s";
-    const char *slash = strrchr(path, '/');
-    char *colon;
-    if (strncmp(value, here, sizeof here - 1) == 0)
-        snprintf(folder, capacity, "%.*s%s/versions", slash ? (int)(slash - path) : 1, slash ? path : ".",
-                 value + sizeof here - 1);
-    else
-        snprintf(folder, capacity, "%s/versions", value);
-    if ((colon = strchr(folder, ':'))) {
-        *colon = '/';
-        while (colon > folder)
-            if (*--colon == '.')
-                *colon = '/';
-    }
+    char list[VALUE_CAPACITY], value[VALUE_CAPACITY];
+    if (extract(text, VERSION_LOCATIONS, list, sizeof list))
+        return spell_locations(path, list, extract(text, COLONS_SEPARATE, value, sizeof value), folders, capacity);
+    spell_location(path, location, strlen(location), value, sizeof value);
+    snprintf(folders, capacity, "%s/versions", value);
+    return 0;
 }
 
 int tool_configured_folder(const struct tool *tool, char *folder, size_t capacity)
 {
-    char path[4096], value[1024];
+    char path[4096], value[VALUE_CAPACITY];
     const struct config *config = config_of(tool);
-    char *text = config && config->folder ? load_first(config, path, sizeof path) : NULL;
-    int found = text ? extract(text, config->folder, value, sizeof value) : 0;
-    free(text);
-    if (!found)
-        return -1;
-    if (tool->source == TOOL_SCRIPTS)
-        spell_script_location(path, value, folder, capacity);
-    else
+    char *text = config && config->folder ? load_first(config, config->folder, path, sizeof path) : NULL;
+    int result = text && extract(text, config->folder, value, sizeof value) ? 0 : -1;
+    if (result == 0 && tool->source == TOOL_SCRIPTS)
+        result = script_folders(path, text, value, folder, capacity);
+    else if (result == 0)
         snprintf(folder, capacity, "%s", strncmp(value, "./", 2) == 0 ? value + 2 : value);
-    return 0;
+    free(text);
+    return result;
 }

@@ -13,8 +13,8 @@
 int tool_configured_table(const struct tool *tool, const char *folder, char *schema, size_t schema_capacity,
                           char *table, size_t table_capacity);
 
-/* Writes the folder of the migrations that the project configures for `tool`, relative to the current directory.
- * Returns 0, or -1 if it configures none. */
+/* Writes the folder of the migrations that the project configures for `tool`, relative to the current directory, or
+ * several with commas between (Alembic's version_locations). Returns 0, or -1 if it configures none. */
 int tool_configured_folder(const struct tool *tool, char *folder, size_t capacity);
 
 #endif

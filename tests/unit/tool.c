@@ -264,6 +264,18 @@ static void configured_folders_are_read(void **state)
         {"alembic", "alembic.ini", "[alembic]\nscript_location = %(here)s/mig  \n", "./mig/versions"},
         {"alembic", "alembic.ini", "[alembic]\nscript_location = app.db:mig\n", "app/db/mig/versions"},
         {"alembic", "migrations/alembic.ini", "[alembic]\nscript_location = %(here)s\n", "migrations/versions"},
+        {"alembic", "alembic.ini", "[alembic]\nscript_location = a\nversion_locations = %(here)s/v w/x app:y\n",
+         "./v,w/x,app/y"},
+        {"alembic", "alembic.ini",
+         "[alembic]\nscript_location = a\npath_separator = os\nversion_locations = v:%(here)s/w\nx = 1\n", "v,./w"},
+        {"alembic", "alembic.ini",
+         "[alembic]\nscript_location = a\nversion_locations =\n  v,\n  %(here)s/w\n\n[loggers]\nkeys = root\n",
+         "v,./w"},
+        {"alembic", "pyproject.toml",
+         "[tool.alembic]\nscript_location = \"%(here)s/a\"\nversion_locations = [\n    \"v\",\n    \"w\",\n]\n[x]\ny = "
+         "1\n",
+         "v,w"},
+        {"alembic", "pyproject.toml", "[tool.alembic]\nscript_location = \"%(here)s/a\"\n", "./a/versions"},
         {"sql-migrate", "dbconfig.yml", "development:\n  dir: \"m\"\n", "m"},
         {"rails", "Gemfile", "", NULL},
     };

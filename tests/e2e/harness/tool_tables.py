@@ -167,6 +167,11 @@ CASES = [
                      ("db/env.py", "context.configure(version_table='ran', version_table_schema=\"own\")\n")],
          "CREATE SCHEMA own; CREATE TABLE own.ran (version_num varchar(32) PRIMARY KEY);", rows("own.ran", "'a1'"),
          "UPDATE own.ran SET version_num = 'b2';", "UPDATE own.ran SET version_num = 'c3';", label="alembic-configured"),
+    Case("alembic", [("db/versions/1_a.py", SCRIPT.format("a1", "None")), ("shop/versions/2_b.py", SCRIPT.format("b2", "'a1'")),
+                     ("alembic.ini", "[alembic]\nscript_location = db\nversion_locations = db/versions shop/versions\n"),
+                     ("db/env.py", "context.configure(version_table='ran')\n")],
+         "CREATE TABLE ran (version_num varchar(32) PRIMARY KEY);", rows("ran", "'a1'"),
+         "UPDATE ran SET version_num = 'b2';", "UPDATE ran SET version_num = 'c3';", label="alembic-several"),
     simple("sqlx", ["migrations/1_a.sql", "migrations/2_b.up.sql", "migrations/2_b.down.sql"],
            "CREATE TABLE _sqlx_migrations (version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(), "
            "success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL);", "_sqlx_migrations", ["1", "2", "3"],
