@@ -1,73 +1,17 @@
-#include "doctor.h"
+#include "doctor_internal.h"
 
 #include "clock.h"
 #include "exitcodes.h"
 #include "identity.h"
-#include "places.h"
+#include "sql.h"
 
 #include <inttypes.h>
-#include <libpq-fe.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PATIENCE_MS  15000 /* for an answer */
 #define CLOCK_MAX_MS 60000 /* a difference that is worth a word: times in the records are the server's */
-
-struct doctor {
-    const struct options *options;
-    const struct plan *plan;
-    const struct mask *mask;
-    uv_loop_t loop;
-    uv_timer_t timer;
-    struct backend *backend;
-    struct holder me;
-    char command[PLACES_COMMAND_CAPACITY];
-    enum op asked; /* OP_NONE = a query */
-    bool waiting;
-    enum op_result result;
-    struct look look;
-    char blocked[900];
-    struct err err;
-    PGresult *rows;
-    bool connected, pooled;
-    int faults;
-};
-
-static void say(struct doctor *d, const char *topic, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void fault(struct doctor *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* A line a topic, also where the user's words are several. */
-static void print(const struct doctor *d, const char *topic, const char *format, va_list list)
-{
-    char text[2048], masked[2048];
-    vsnprintf(text, sizeof text, format, list);
-    for (char *c = text; (c = strpbrk(c, "\r\n\t")) != NULL;)
-        *c = ' ';
-    for (size_t n = strlen(text); n && text[n - 1] == ' '; n--)
-        text[n - 1] = '\0';
-    mask_text(d->mask, text, masked, sizeof masked);
-    printf("%-20s %s\n", topic, masked);
-}
-
-static void say(struct doctor *d, const char *topic, const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    print(d, topic, format, list);
-    va_end(list);
-}
-
-static void fault(struct doctor *d, const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    print(d, "error", format, list);
-    va_end(list);
-    d->faults++;
-}
 
 /* ---- asking, one thing at a time -------------------------------------------------------------------------------- */
 
@@ -131,7 +75,7 @@ static void on_connected(void *user, bool pooled)
 static void on_warned(void *user, enum event event, const char *text)
 {
     (void)event;
-    say(user, "warning", "%s", text);
+    doctor_say(user, "warning", "%s", text);
 }
 
 static enum op_result wait_for_answer(struct doctor *d)
@@ -157,57 +101,7 @@ static enum op_result ask(struct doctor *d, enum op op)
     return wait_for_answer(d);
 }
 
-/* ---- what a start would need ------------------------------------------------------------------------------------ */
-
-static void report_words(struct doctor *d)
-{
-    const struct options *o = d->options;
-    const struct plan *plan = d->plan;
-    say(d, "gate", "%s", o->name);
-    say(d, "meeting at", "%s (%s)", plan->place, o->lock_what);
-    say(d, "version", "%s", plan->target);
-    if (o->preset)
-        say(d, "tool", "%s%s%s", o->preset->title, o->preset_why[0] ? ", because of " : "", o->preset_why);
-    if (!plan->has_history)
-        return;
-    const char *pattern = o->migrations_pattern ? o->migrations_pattern : o->preset->pattern;
-    say(d, "--migrations", "%s", plan->migrations.folder);
-    if (pattern)
-        say(d, "--migrations-pattern", "%s", pattern);
-    say(d, "--applied-sql", "%s", plan->history.applied_words);
-    if (plan->history.failed_words)
-        say(d, "--failed-sql", "%s", plan->history.failed_words);
-    say(d, "migrations", "%zu%s%s", plan->migrations.count, plan->migrations.count ? ", the newest " : "",
-        plan->migrations.newest);
-}
-
-static void report_command(struct doctor *d, enum command_kind kind)
-{
-    char *const *argv = d->plan->commands[kind].argv;
-    char option[32], words[512] = "", path[LAUNCH_PATH_CAPACITY];
-    struct err err;
-    if (!argv[0])
-        return;
-    bool is_line = strcmp(argv[0], "/bin/sh") == 0 && argv[1] && strcmp(argv[1], "-c") == 0;
-    for (int i = is_line ? 2 : 0; argv[i]; i++) {
-        size_t used = strlen(words);
-        snprintf(words + used, sizeof words - used, "%s%s", used ? " " : "", argv[i]);
-    }
-    snprintf(option, sizeof option, "--%s", command_names[kind]);
-    say(d, option, "%s", words);
-    if (launch_find(argv[0], environ, path, &err) != 0)
-        fault(d, "%s: %s", option, err.text);
-}
-
-static void report_commands(struct doctor *d)
-{
-    for (int i = 0; d->options->preset && i < TOOL_WORDS_MAX && d->options->preset->environment[i]; i++)
-        say(d, "environment", "%s", d->options->preset->environment[i]);
-    if (!d->options->commands[COMMAND_MIGRATE])
-        fault(d, "--migrate (LOCKSTEP_MIGRATE) is missing: run and migrate need it, wait and check do not");
-    for (int kind = 0; kind < COMMANDS; kind++)
-        report_command(d, (enum command_kind)kind);
-}
+/* ---- the server ------------------------------------------------------------------------------------------------- */
 
 static const char *cell(const struct doctor *d, int column)
 {
@@ -218,48 +112,64 @@ static void report_rights(struct doctor *d)
 {
     const char *schema = d->options->schema, *user = cell(d, 3), *database = cell(d, 4);
     bool may_create = cell(d, 5)[0] == 't', has_schema = cell(d, 6)[0] == 't', may_use = cell(d, 7)[0] == 't';
-    say(d, "role", "%s in database %s", user, database);
+    doctor_say(d, "role", "%s in database %s", user, database);
     if (has_schema && !may_use)
-        fault(d,
-              "the role may not use the record tables; GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; GRANT SELECT, INSERT, "
-              "UPDATE, DELETE ON ALL TABLES IN SCHEMA \"%s\" TO \"%s\"",
-              schema, user, schema, user);
+        doctor_fault(
+            d,
+            "the role may not use the record tables; GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; GRANT SELECT, INSERT, "
+            "UPDATE, DELETE ON ALL TABLES IN SCHEMA \"%s\" TO \"%s\"",
+            schema, user, schema, user);
     else if (!has_schema && !may_create)
-        fault(d,
-              "the record tables are not there and the role may not make them; GRANT CREATE ON DATABASE \"%s\" TO "
-              "\"%s\", or let a DBA apply what `lockstep schema` prints",
-              database, user);
+        doctor_fault(
+            d,
+            "the record tables are not there and the role may not make them; GRANT CREATE ON DATABASE \"%s\" TO "
+            "\"%s\"; or let a DBA apply what `lockstep schema` prints, then GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; "
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA \"%s\" TO \"%s\"",
+            database, user, schema, user, schema, user);
     else
-        say(d, "records", has_schema ? "in the schema %s" : "the first run makes them in the schema %s", schema);
+        doctor_say(d, "records", has_schema ? "in the schema %s" : "the first run makes them in the schema %s", schema);
+    if (cell(d, 9)[0] == 'f')
+        doctor_say(
+            d, "warning",
+            "the role may not create tables in %s, the first schema of its search path, as most migrations do; GRANT "
+            "CREATE ON SCHEMA \"%s\" TO \"%s\"",
+            cell(d, 8), cell(d, 8), user);
 }
 
 /* Of the place if it is a Postgres. False if it does not answer. */
 static bool report_server(struct doctor *d)
 {
-    char sql[1024];
-    const char *schema = d->options->schema;
+    char *sql = NULL;
+    size_t size;
     if (!d->backend->ops->query)
         return true;
-    snprintf(sql, sizeof sql,
-             "SELECT current_setting('server_version'), pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * "
-             "1000)::bigint, current_user, current_database(), has_database_privilege(current_database(), 'CREATE'), "
-             "schema.oid IS NOT NULL, coalesce(has_schema_privilege(schema.oid, 'USAGE') AND (run.oid IS NULL OR "
-             "has_table_privilege(run.oid, 'SELECT, INSERT, UPDATE')), false) FROM (SELECT) one LEFT JOIN pg_namespace "
-             "AS schema ON nspname = '%s' LEFT JOIN pg_class AS run ON relnamespace = schema.oid AND relname = 'run'",
-             schema);
+    FILE *out = open_memstream(&sql, &size);
+    fputs("SELECT current_setting('server_version'), pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * "
+          "1000)::bigint, current_user, current_database(), has_database_privilege(current_database(), 'CREATE'), "
+          "schema.oid IS NOT NULL, coalesce(has_schema_privilege(schema.oid, 'USAGE') AND (run.oid IS NULL OR "
+          "has_table_privilege(run.oid, 'SELECT, INSERT, UPDATE')), false), current_schema(), "
+          "has_schema_privilege(current_schema(), 'CREATE') FROM (SELECT) one LEFT JOIN pg_namespace AS schema ON "
+          "nspname = ",
+          out);
+    sql_quote(out, d->options->schema, '\'');
+    fputs(" LEFT JOIN pg_class AS run ON relnamespace = schema.oid AND relname = 'run'", out);
+    fclose(out);
     int64_t asked = clock_wall_ms();
     d->waiting = true;
     d->backend->ops->query(d->backend, sql, on_rows, d);
-    if (wait_for_answer(d) != OP_OK || !d->rows) {
-        fault(d, "%s", d->err.text);
+    enum op_result result = wait_for_answer(d);
+    free(sql);
+    if (result != OP_OK || !d->rows) {
+        doctor_fault(d, "%s", d->err.text);
         return false;
     }
     int64_t now = clock_wall_ms(), ahead = strtoll(cell(d, 2), NULL, 10) - (asked + now) / 2;
-    say(d, "server", "PostgreSQL %s%s, answers within %" PRId64 " ms; its clock is %" PRId64 " ms %s ours", cell(d, 0),
-        cell(d, 1)[0] == 't' ? ", a hot standby" : "", now - asked, ahead < 0 ? -ahead : ahead,
-        ahead < 0 ? "behind" : "ahead of");
+    doctor_say(d, "server", "PostgreSQL %s%s, answers within %" PRId64 " ms; its clock is %" PRId64 " ms %s ours",
+               cell(d, 0), cell(d, 1)[0] == 't' ? ", a hot standby" : "", now - asked, ahead < 0 ? -ahead : ahead,
+               ahead < 0 ? "behind" : "ahead of");
     if (ahead > CLOCK_MAX_MS || ahead < -CLOCK_MAX_MS)
-        say(d, "warning", "the clocks differ; lockstep does not mind, but times in its records are the server's");
+        doctor_say(d, "warning",
+                   "the clocks differ; lockstep does not mind, but times in its records are the server's");
     report_rights(d);
     PQclear(d->rows);
     d->rows = NULL;
@@ -270,25 +180,40 @@ static bool report_server(struct doctor *d)
 static bool report_look(struct doctor *d)
 {
     if (ask(d, OP_LOOK) != OP_OK) {
-        fault(d, "%s", d->err.text);
+        doctor_fault(d, "%s", d->err.text);
         return false;
     }
     const struct run *last = &d->look.last;
     const struct verdict *verdict = d->plan->has_history ? history_verdict(d->backend) : NULL;
+    const char *no_table = d->plan->has_history ? history_no_table(d->backend) : NULL;
+    d->applied = d->look.applied;
+    if (no_table)
+        doctor_say(d, "history", "is not there yet: %s", no_table);
     if (d->options->commands[COMMAND_APPLIED_IF])
-        say(d, "applied", "what --applied-if says, which a start asks");
-    else if (d->look.applied)
-        say(d, "applied", "the version is there%s", d->look.ahead ? ", and the database is ahead of this image" : "");
+        doctor_check(d);
+    else if (d->applied)
+        doctor_say(d, "applied", "the version is there%s",
+                   d->look.ahead ? ", and the database is ahead of this image" : "");
     else if (verdict)
-        say(d, "pending", "%zu of %zu: %s", verdict->missing, d->plan->migrations.count, verdict->missing_ids);
+        doctor_say(d, "pending", "%zu of %zu: %s", verdict->missing, d->plan->migrations.count, verdict->missing_ids);
     else
-        say(d, "pending", "the version is not there");
+        doctor_say(d, "pending", "the version is not there");
     if (verdict && verdict->unknown)
-        say(d, "unknown", "%zu in the database that this image does not have: %s", verdict->unknown,
-            verdict->unknown_ids);
+        doctor_say(d, "unknown", "%zu in the database that this image does not have: %s", verdict->unknown,
+                   verdict->unknown_ids);
     if (last->token)
-        say(d, "last run", "%" PRIu64 ", %s, on %s since %s", last->token, run_state_name(last->state), last->host,
-            last->since);
+        doctor_say(d, "last run", "%" PRIu64 ", %s, on %s since %s%s%s", last->token, run_state_name(last->state),
+                   last->host, last->since, *last->last_line ? ": " : "", last->last_line);
+    if (d->options->max_attempts && d->look.failures >= d->options->max_attempts && !d->applied)
+        doctor_fault(d, "this version failed as often as --max-attempts (LOCKSTEP_MAX_ATTEMPTS) allows");
+    else if (d->look.not_before_ms > 0 && !d->applied)
+        doctor_say(d, "warning", "this version has failed %d times; the next try is due in %" PRId64 " s",
+                   d->look.failures, (int64_t)d->look.not_before_ms / 1000 + 1);
+    if (verdict && !d->applied && last->state == RUN_SUCCEEDED && d->look.last_is_same_target) {
+        char text[1000];
+        history_unmoved(&d->plan->history, verdict, no_table, text, sizeof text);
+        doctor_fault(d, "%s", text);
+    }
     return true;
 }
 
@@ -296,25 +221,25 @@ static void report_lock(struct doctor *d)
 {
     enum op_result result = ask(d, OP_LOCK);
     if (result == OP_BUSY) {
-        say(d, "lock", "held by a replica that migrates; a start would wait for it");
+        doctor_say(d, "lock", "held by a replica that migrates; a start would wait for it");
         return;
     }
     if (result != OP_OK) {
-        fault(d, "%s", d->err.text);
+        doctor_fault(d, "%s", d->err.text);
         return;
     }
-    say(d, "lock", "taken and given back%s",
-        !d->connected ? ""
-        : d->pooled   ? ", through a pooler: waiting replicas poll"
-                      : ", without a pooler in between");
-    if (d->plan->has_history && !d->look.applied) { /* what stands in the way is only known under the lock */
+    doctor_say(d, "lock", "taken and given back%s",
+               !d->connected ? ""
+               : d->pooled   ? ", through a pooler: waiting replicas poll"
+                             : ", without a pooler in between");
+    if (d->plan->has_history && !d->applied) { /* what stands in the way is only known under the lock */
         if (ask(d, OP_LOOK) != OP_OK)
-            fault(d, "%s", d->err.text);
+            doctor_fault(d, "%s", d->err.text);
         else if (d->blocked[0])
-            fault(d, "%s", d->blocked);
+            doctor_fault(d, "%s", d->blocked);
     }
     if (ask(d, OP_RELEASE) != OP_OK)
-        fault(d, "%s", d->err.text);
+        doctor_fault(d, "%s", d->err.text);
 }
 
 static int open_place(struct doctor *d)
@@ -343,23 +268,25 @@ static int open_place(struct doctor *d)
     return d->backend ? 0 : -1;
 }
 
-int doctor(const struct options *options, const struct plan *plan, const struct mask *mask)
+int doctor(const struct options *options, const struct plan *plan, const struct mask *mask,
+           const struct inherited *inherited)
 {
     static struct doctor report; /* lives as long as the loop's handles, that is the process */
     struct doctor *d = &report;
-    *d = (struct doctor){.options = options, .plan = plan, .mask = mask};
-    report_words(d);
-    report_commands(d);
+    *d = (struct doctor){.options = options, .plan = plan, .mask = mask, .inherited = inherited};
+    doctor_words(d);
+    doctor_commands(d);
     if (open_place(d) != 0) {
-        fault(d, "%s", d->err.text);
+        doctor_fault(d, "%s", d->err.text);
     } else {
         if (report_server(d) && report_look(d))
             report_lock(d);
         d->backend->ops->close(d->backend);
     }
+    doctor_missing(d);
     if (d->faults)
         printf("\na start would fail: %d fault%s above\n", d->faults, d->faults == 1 ? "" : "s");
     else
-        printf("\na start would work%s\n", d->look.applied ? ", and has nothing to migrate" : "");
+        printf("\na start would work%s\n", d->applied ? ", and has nothing to migrate" : "");
     return d->faults ? EXIT_CANNOT_GO_ON : EXIT_DONE;
 }

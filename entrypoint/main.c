@@ -50,7 +50,7 @@ static int pass_and_become(const struct options *options, struct mask *mask, str
         fail(status, &err);
     } else if (options->verb == VERB_DOCTOR) {
         process_restore(inherited, true); /* a signal ends it */
-        status = doctor(options, &plan, mask);
+        status = doctor(options, &plan, mask, inherited);
     } else {
         bool start_despite = false;
         status = passage_go(&(struct passage_config){.options = options,

@@ -20,6 +20,14 @@ static const struct {
     {"doctor", VERB_DOCTOR}, {"schema", VERB_SCHEMA},   {"--help", VERB_HELP}, {"--version", VERB_VERSION},
 };
 
+bool options_is_verb(const char *word)
+{
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(word, verbs[i].word) == 0)
+            return true;
+    return false;
+}
+
 int64_t options_duration(const char *text)
 {
     static const struct {

@@ -27,6 +27,9 @@ extern const char *const options_app_urls[APP_URLS];
 
 enum on_failure { ON_FAILURE_EXIT, ON_FAILURE_START };
 
+/* lock_what of a place that nobody named. */
+#define OPTIONS_DEFAULT_PLACE "the default place"
+
 /* What the user said, checked. Strings live as long as argv and the environment, or the process. */
 struct options {
     enum verb verb;
@@ -62,6 +65,9 @@ struct options {
 /* Reads argv and the environment. Returns -1 with ERR_USAGE: one line that names the option or variable, what was wrong
  * and what would be right. The log format is set as soon as it is known, so that even this error is in it. */
 int options_read(struct options *options, int argc, char **argv, struct err *err);
+
+/* Whether `word` is a verb, if it comes first. */
+bool options_is_verb(const char *word);
 
 /* The database that has the records beside a lock in Redis. That is not one that was only found: who has named the lock
  * had the records there before lockstep knew of those variables, and they may lead to a database of another kind. */

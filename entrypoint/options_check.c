@@ -19,18 +19,17 @@ static int check_name(const char *name, struct err *err)
     return 0;
 }
 
+/* --applied-if, which a tool may be, says whether; the others say what, and beside it only name the version. */
 static int check_target(const struct options *options, struct err *err)
 {
     const char *said[4];
     int count = 0;
-    if (options->tool)
+    if (options->tool && !options->commands[COMMAND_APPLIED_IF])
         said[count++] = "--tool (LOCKSTEP_TOOL)";
     if (options->target)
         said[count++] = "--target (LOCKSTEP_TARGET)";
     if (options->target_files.count)
         said[count++] = "--target-files (LOCKSTEP_TARGET_FILES)";
-    if (options->commands[COMMAND_APPLIED_IF])
-        said[count++] = "--applied-if (LOCKSTEP_APPLIED_IF)";
     if (count > 1)
         return err_set(err, ERR_USAGE, "%s and %s both say what the image needs; right would be one of them", said[0],
                        said[1]);
@@ -77,8 +76,8 @@ int options_check(struct options *options, const enum origin origins[], struct e
         return options->command
                    ? err_set(err, ERR_USAGE, "%s: schema takes no COMMAND", options_quoted(options->command[0]))
                    : 0;
-    if (check_verb(options, err) != 0 || check_name(options->name, err) != 0 || check_target(options, err) != 0 ||
-        options_choose_tool(options, err) != 0 || check_migrate(options, err) != 0)
+    if (check_verb(options, err) != 0 || check_name(options->name, err) != 0 ||
+        options_choose_tool(options, err) != 0 || check_target(options, err) != 0 || check_migrate(options, err) != 0)
         return -1;
     return options_find_places(options, origins, err);
 }

@@ -101,11 +101,10 @@ static int find_database(struct options *options, const enum origin origins[], c
     return 0;
 }
 
-/* The tool reads DATABASE_URL, or its preset's command does. A database that was said is said for it; one that was
- * found in other variables is for those who cannot read them. */
+/* A database that was said is said for the tool too; one that was found in other variables, for those who cannot read
+ * them. */
 static int set_tool_database(struct options *options, bool has_url, struct err *err)
 {
-    const char *command = options->commands[COMMAND_MIGRATE];
     struct url url;
     if (has_url || !options->preset || !options->database)
         return 0;
@@ -113,10 +112,11 @@ static int set_tool_database(struct options *options, bool has_url, struct err *
         options->tool_database = options->database;
         return 0;
     }
-    if (!command || command != options->preset->migrate || !strstr(command, "DATABASE_URL"))
+    if (!options->preset->reads_url)
         return 0;
     if (url_parse(&url, options->database, options->database_what, err) != 0)
         return -1;
+    url_complete(&url);
     options->tool_database = url_write(&url);
     url_free(&url);
     return options->tool_database ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
@@ -147,7 +147,7 @@ static int find_lock(struct options *options, const enum origin origins[], struc
         options->lock = options->direct;
         return 0;
     }
-    options->lock_what = usable ? options->database_what : redis_url ? "REDIS_URL" : "the default place";
+    options->lock_what = usable ? options->database_what : redis_url ? "REDIS_URL" : OPTIONS_DEFAULT_PLACE;
     options->lock = usable ? options->database : redis_url ? redis_url : local_directory();
     return usable ? 0 : redis_as_lock(redis_url, err);
 }

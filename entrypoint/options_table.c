@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-#define SCHEMA_LENGTH_MAX 63
-#define AT(member)        offsetof(struct options, member)
+#define AT(member) offsetof(struct options, member)
 
 static const char *const failure_choices[] = {"exit", "start", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
@@ -42,7 +41,7 @@ const struct option options_table[] = {
     {"--target-files", "LOCKSTEP_TARGET_FILES", "GLOB", OPTION_LIST, AT(target_files), NULL, 0, 0, NULL, false,
      "the version is a hash over these files (repeatable)"},
     {"--applied-if", "LOCKSTEP_APPLIED_IF", "CMD", OPTION_TEXT, AT(commands[COMMAND_APPLIED_IF]), NULL, 0, 0, NULL,
-     false, "instead of a version: the app's own check, exit 0 = nothing is pending"},
+     false, "the app's own check, exit 0 = nothing is pending; a version beside it is a name only"},
     {"--before", "LOCKSTEP_BEFORE", "CMD", OPTION_TEXT, AT(commands[COMMAND_BEFORE]), NULL, 0, 0, NULL, false,
      "run by the winner under the lock before it migrates (a backup); if it fails, nothing is migrated"},
     {"--after", "LOCKSTEP_AFTER", "CMD", OPTION_TEXT, AT(commands[COMMAND_AFTER]), NULL, 0, 0, NULL, false,

@@ -7,7 +7,7 @@ static const struct tool by_hand = {
     .name = "by-hand",
     .title = "the migration tool",
     .source = TOOL_FILES,
-    .ids = TOOL_TEXT,
+    .ids = TOOL_PLAIN,
 };
 
 /* One of the options that change a preset, NULL if there is none. */
@@ -70,7 +70,7 @@ int options_choose_tool(struct options *o, struct err *err)
         return -1;
     if (!o->commands[COMMAND_MIGRATE])
         o->commands[COMMAND_MIGRATE] = o->preset->migrate;
-    if (o->preset->applied_if && !o->applied_sql)
+    if (o->preset->applied_if && !o->applied_sql && !o->commands[COMMAND_APPLIED_IF])
         o->commands[COMMAND_APPLIED_IF] = o->preset->applied_if;
     return 0;
 }

@@ -73,6 +73,9 @@ static int find_app(struct plan *plan, const struct options *options, char *cons
 {
     plan->app_environment = environment_of_app(options, environment, user_home(&plan->app_who));
     int status = launch_find(options->command[0], plan->app_environment, plan->app_path, err);
+    if (status == EXIT_NOT_FOUND && options_is_verb(options->command[0]))
+        err_set(err, ERR_USAGE, "%s: command not found; the verb would have to come first: lockstep %s [OPTIONS]",
+                options->command[0], options->command[0]);
     return status ? status : launch_check_user(plan->app_path, &plan->app_who, err);
 }
 

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NODE_MODULES "node_modules/.bin/"
-
 static const char *variable(const char *name)
 {
     return getenv(name);
@@ -23,10 +21,11 @@ static int need_postgres(const struct options *options, struct err *err)
         return 0;
     return err_set(
         err, ERR_USAGE,
-        "%s: the history of %s is read in Postgres, and %s%s; right would be --database postgres://... "
-        "(LOCKSTEP_DATABASE), or for another database --applied-if CMD or --target-files GLOB instead of --tool",
+        "%s: the history of %s is read in Postgres, and %s%s; right would be DATABASE_URL=postgres://... or --database "
+        "(LOCKSTEP_DATABASE), or for another kind of database --applied-if CMD or --target-files GLOB instead of "
+        "--tool",
         options->tool ? "--tool (LOCKSTEP_TOOL)" : "the tool that was found", options->preset->title,
-        options->database ? options->database_what : "nothing names the database",
+        options->database ? options->database_what : "neither DATABASE_URL nor PGHOST, DB_HOST or the like names it",
         options->database ? " names another kind" : "");
 }
 
@@ -37,13 +36,12 @@ static void say_preset(const struct plan *plan, const struct options *options)
     log_say(is_found ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, EVENT_STARTING,
             LOG_FIELDS(LOG_TEXT("tool", options->preset->name), LOG_TEXT("migrations", image->folder),
                        LOG_NUMBER("count", image->count), LOG_TEXT("table", plan->history.table)),
-            "taking the tool to be %s%s%s: %zu migrations in %s, history in %s", options->preset->title,
-            is_found ? ", because of " : "", options->preset_why, image->count, image->folder,
-            plan->history.table[0] ? plan->history.table : "what --applied-sql says");
+            "taking the tool to be %s%s%s: %zu migration%s in %s, history in %s", options->preset->title,
+            is_found ? ", because of " : "", options->preset_why, image->count, image->count == 1 ? "" : "s",
+            image->folder, plan->history.table[0] ? plan->history.table : "what --applied-sql says");
     if (image->count == 0)
-        log_say(LOG_LEVEL_WARNING, EVENT_STARTING, LOG_NO_FIELDS,
-                "%s holds no migrations of %s, so the image needs none; if it should, is the working directory right?",
-                image->folder, options->preset->title);
+        log_say(LOG_LEVEL_WARNING, EVENT_STARTING, LOG_NO_FIELDS, "%s holds no migrations, so the image needs none",
+                image->folder);
 }
 
 int plan_tool(struct plan *plan, const struct options *options, struct err *err)
@@ -56,7 +54,8 @@ int plan_tool(struct plan *plan, const struct options *options, struct err *err)
         .pattern = options->migrations_pattern,
     };
     if (!ask.folder && tool->folder_variable) {
-        ask.folder = variable(tool->folder_variable);
+        const char *folder = variable(tool->folder_variable);
+        ask.folder = folder && *folder ? folder : NULL;
         ask.folder_what = tool->folder_variable;
     }
     struct history_words words = {options->applied_sql, options->failed_sql, variable};
@@ -93,11 +92,27 @@ static void put_first(struct command *command, const char *word)
     command->argv[0] = strdup(word);
 }
 
+/* A tool of another language that npm has too (dbmate). */
+static void find_in_node_modules(struct command *command, char *const environment[])
+{
+    char *program, *name = command->argv[0];
+    if (is_found(name, environment) || asprintf(&program, TOOL_NODE_BIN "%s", name) < 0)
+        return;
+    if (access(program, X_OK) != 0) {
+        free(program);
+        return;
+    }
+    free(name);
+    command->argv[0] = program;
+}
+
 void plan_adapt_command(struct command *command, char *const environment[])
 {
+    size_t length = strlen(TOOL_NODE_BIN);
+    if (command->argv[0] && !strchr(command->argv[0], '/'))
+        find_in_node_modules(command, environment);
     char *program = command->argv[0];
-    size_t length = strlen(NODE_MODULES);
-    if (!program || strncmp(program, NODE_MODULES, length) != 0)
+    if (!program || strncmp(program, TOOL_NODE_BIN, length) != 0)
         return;
     if (access(program, F_OK) != 0 && is_found(program + length, environment))
         memmove(program, program + length, strlen(program + length) + 1);

@@ -36,11 +36,13 @@ void words_starting(const struct words *words)
 {
     const struct options *o = words->options;
     bool local = strncmp(words->place, "file:", 5) == 0;
-    log_say(LOG_LEVEL_INFO, EVENT_STARTING,
+    bool by_default = local && strcmp(o->lock_what, OPTIONS_DEFAULT_PLACE) == 0; /* a database was not looked for */
+    log_say(by_default && o->preset ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, EVENT_STARTING,
             LOG_FIELDS(LOG_TEXT("version", LOCKSTEP_VERSION), LOG_TEXT("name", o->name),
                        LOG_TEXT("target", words->target), LOG_TEXT("lock", words->place)),
-            "gate %s wants version %s; meeting at %s%s", o->name, words->target, words->place,
-            local ? ", which only replicas on this host share" : "");
+            "gate %s wants version %s; meeting at %s%s%s", o->name, words->target, words->place,
+            local ? ", which only replicas on this host share" : "",
+            by_default && o->preset ? "; for others name the database: DATABASE_URL, --database, or --lock" : "");
 }
 
 static void say_waiting(const struct words *words)

@@ -27,7 +27,8 @@ struct history {
     uint64_t asked_about; /* the run that was going on when the table was last asked */
     uint64_t asked_at;    /* ms on the loop's clock */
     struct verdict verdict;
-    bool said_diverged;
+    char no_table[512]; /* the server's words if there is none */
+    bool said_diverged, said_unasked;
     char blocked[900];
     struct ending ending; /* of a success, about to be recorded */
     struct later *last_word;
@@ -90,19 +91,52 @@ static void answer_clear(struct history *h)
     answer(h, false);
 }
 
-static void on_trouble(void *user, PGresult *rows, const struct err *err, const char *sqlstate)
+static struct history_answer answer_of(const struct history *h, const PGresult *rows, const struct err *err,
+                                       const char *sqlstate)
+{
+    return (struct history_answer){rows, err, sqlstate, h->link != NULL};
+}
+
+static void on_failed(void *user, PGresult *rows, const struct err *err, const char *sqlstate)
+{
+    struct history *h = user;
+    struct history_answer said = answer_of(h, rows, err, sqlstate);
+    struct err words;
+    if (err && !history_is_nothing_yet(&said)) {
+        history_explain_failed(h->plan, err, &words);
+        if (err->code != ERR_REFUSED || h->plan->failed_is_own) {
+            answer_error(h, &words);
+            return;
+        }
+        if (!h->said_unasked) /* a tool that has changed its table: that must not keep everybody from starting */
+            warn(h, words.text);
+        h->said_unasked = true;
+    }
+    if (history_is_blocked(h->plan, rows, h->blocked, sizeof h->blocked))
+        answer(h, false);
+    else
+        answer_clear(h);
+}
+
+static void ask_failed(struct history *h)
+{
+    if (h->plan->failed_sql)
+        query(h, h->plan->failed_sql, on_failed);
+    else
+        answer_clear(h);
+}
+
+static void on_running(void *user, PGresult *rows, const struct err *err, const char *sqlstate)
 {
     struct history *h = user;
     struct err running;
     (void)sqlstate;
-    if (err && err->code != ERR_REFUSED) /* what cannot be asked stands in nobody's way */
+    if (err && err->code != ERR_REFUSED)
         answer_error(h, err);
     else if (history_is_running(h->plan, rows, &running))
         answer_error(h, &running);
-    else if (history_is_blocked(h->plan, rows, h->blocked, sizeof h->blocked))
-        answer(h, false);
     else
-        answer_clear(h);
+        ask_failed(h);
 }
 
 static void ask_place(struct history *h)
@@ -111,12 +145,19 @@ static void ask_place(struct history *h)
     h->relay.behind->ops->look(h->relay.behind, &h->ask);
 }
 
+static int read_table(struct history *h, const PGresult *rows, const struct err *err, const char *sqlstate,
+                      struct err *words)
+{
+    struct history_answer said = answer_of(h, rows, err, sqlstate);
+    snprintf(h->no_table, sizeof h->no_table, "%s", err && history_is_nothing_yet(&said) ? err->text : "");
+    return history_read(h->plan, &said, &h->verdict, words);
+}
+
 static void on_applied(void *user, PGresult *rows, const struct err *err, const char *sqlstate)
 {
     struct history *h = user;
     struct err words;
-    if (history_read(h->plan, &(struct history_answer){rows, err, sqlstate, h->link != NULL}, &h->verdict, &words) !=
-        0) {
+    if (read_table(h, rows, err, sqlstate, &words) != 0) {
         answer_error(h, &words);
         return;
     }
@@ -126,10 +167,10 @@ static void on_applied(void *user, PGresult *rows, const struct err *err, const 
         ask_place(h);
     else if (!h->holding)
         answer(h, false);
-    else if (h->plan->trouble_sql)
-        query(h, h->plan->trouble_sql, on_trouble);
+    else if (h->plan->running_sql)
+        query(h, h->plan->running_sql, on_running);
     else
-        answer_clear(h);
+        ask_failed(h);
 }
 
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
@@ -201,15 +242,9 @@ static void on_last_word(void *user, PGresult *rows, const struct err *err, cons
 {
     struct history *h = user;
     struct err words;
-    char text[400];
-    if (history_read(h->plan, &(struct history_answer){rows, err, sqlstate, h->link != NULL}, &h->verdict, &words) ==
-            0 &&
-        !h->verdict.applied) {
-        snprintf(
-            text, sizeof text,
-            "the migration succeeded, but %s has not applied %s; going on, as it does not mean to, but every start "
-            "will migrate",
-            h->plan->tool->title, h->verdict.missing_ids);
+    char text[1000];
+    if (read_table(h, rows, err, sqlstate, &words) == 0 && !h->verdict.applied) {
+        history_unmoved(h->plan, &h->verdict, history_no_table(&h->relay.base), text, sizeof text);
         warn(h, text);
     }
     end(h);
@@ -310,6 +345,12 @@ static void history_close(struct backend *b)
 const struct verdict *history_verdict(const struct backend *b)
 {
     return &((const struct history *)b)->verdict;
+}
+
+const char *history_no_table(const struct backend *b)
+{
+    const struct history *h = (const struct history *)b;
+    return h->no_table[0] ? h->no_table : NULL;
 }
 
 /* A connection of our own to the database with the table. */

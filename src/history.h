@@ -14,9 +14,10 @@
 struct history_plan {
     const struct tool *tool;
     const struct migrations *image;
-    char *applied_sql; /* one round trip: rows with the columns of the table, and an id */
-    char
-        *trouble_sql; /* what stands in the way of a migration: rows "running" or "failed", id, words; NULL = unknown */
+    char *applied_sql;  /* one round trip: rows with the columns of the table, and an id */
+    char *running_sql;  /* who migrates without us: rows of process and application; NULL = the tool has no lock */
+    char *failed_sql;   /* what the tool would not go on from: rows of id and words; NULL = nothing */
+    bool failed_is_own; /* failed_sql is the user's */
     char *applied_words, *failed_words; /* for people: the queries of these without what is around them; NULL = none */
     char table[260];                    /* for people; "" = the user's own query */
     const char *database_url;           /* of the table's database; kept by reference */
@@ -39,6 +40,14 @@ void history_plan_free(struct history_plan *plan);
 
 /* What the last look of `b`, which history_open has opened, found in the table. */
 const struct verdict *history_verdict(const struct backend *b);
+
+/* Why there was no table then, in the server's words; NULL if there was. */
+const char *history_no_table(const struct backend *b);
+
+/* Writes what is to be said of a run that succeeded while something is missing as before. `no_table`: the server's
+ * words if the table itself is; NULL. */
+void history_unmoved(const struct history_plan *plan, const struct verdict *verdict, const char *no_table, char *text,
+                     size_t capacity);
 
 /* Puts config->history before the place that `place` opens. As backend_open. */
 struct backend *history_open(const struct backend_config *config, backend_opener *place, struct err *err);

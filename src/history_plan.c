@@ -1,6 +1,7 @@
 /* The queries that ask a migration tool's own table. */
 #include "history.h"
 
+#include "sql.h"
 #include "tool_config.h"
 
 #include <stdio.h>
@@ -72,37 +73,29 @@ static void find_table(struct place *place, const struct tool *tool, const struc
                           sizeof configured.table);
     set_if_said(place->schema, configured.schema);
     set_if_said(place->table, configured.table);
-    if (tool->schema_of_url || !place->schema[0]) /* said in full: a pooler may refuse a search path */
+    /* Said in full, as a pooler may refuse a search path. */
+    if (tool->schema_of_url || (!place->schema[0] && (!tool->whole_path || url->schema_is_alone)))
         set_if_said(place->schema, url->schema);
     if (tool->table_of_url && url->migrations_table && url->migrations_table_quoted)
         set_quoted(place, url->migrations_table);
     else if (tool->table_of_url)
         set_if_said(place->table, url->migrations_table);
-    set_variable(words->variable, tool->schema_variable, place->schema);
+    for (int i = 0; i < TOOL_SCHEMA_VARIABLES; i++)
+        set_variable(words->variable, tool->schema_variables[i], place->schema);
     const char *table = tool->table_variable ? words->variable(tool->table_variable) : NULL;
     if (table && *table)
         set_dotted(place, table);
 }
 
-/* Writes `name` between `mark`s, doubling those in it. */
-static void quote(FILE *out, const char *name, const char *suffix, char mark)
-{
-    fputc(mark, out);
-    for (const char *c = name; *c; c++) {
-        if (*c == mark)
-            fputc(mark, out);
-        fputc(*c, out);
-    }
-    fprintf(out, "%s%c", suffix, mark);
-}
-
 static void write_table(FILE *out, const struct place *place, const char *suffix)
 {
+    char table[2 * NAME_MAX_BYTES];
     if (place->schema[0]) {
-        quote(out, place->schema, "", '"');
+        sql_quote(out, place->schema, '"');
         fputc('.', out);
     }
-    quote(out, place->table, suffix, '"');
+    snprintf(table, sizeof table, "%s%s", place->table, suffix);
+    sql_quote(out, table, '"');
 }
 
 /* Writes what a placeholder of tool.h, `length` bytes at `mark`, stands for. */
@@ -113,7 +106,7 @@ static void write_placeholder(FILE *out, const char *mark, size_t length, const 
     if (strncmp(mark, "{table_lock}", length) == 0) {
         write_table(out, place, "_lock");
     } else if (strncmp(mark, "{project}", length) == 0) {
-        quote(out, image->project ? image->project : "", "", '\'');
+        sql_quote(out, image->project ? image->project : "", '\'');
     } else if (strncmp(mark, beside, sizeof beside - 1) == 0) {
         struct place other = *place;
         set_name(other.table, mark + sizeof beside - 1, length - sizeof beside);
@@ -125,17 +118,24 @@ static void write_placeholder(FILE *out, const char *mark, size_t length, const 
     }
 }
 
+/* What a query is made of. */
+struct sql_source {
+    const struct tool *tool;
+    const char *own; /* the user's own query; NULL = the preset's */
+    const struct place *place;
+    const struct migrations *image;
+};
+
 /* Writes `sql` without the semicolon at its end, in a preset's with the placeholders filled. */
-static void write_sql(FILE *out, const char *sql, bool is_own, const struct place *place,
-                      const struct migrations *image)
+static void write_sql(FILE *out, const char *sql, const struct sql_source *source)
 {
     size_t length = strlen(sql);
     while (length && strchr("; \t\r\n", sql[length - 1]))
         length--;
     for (const char *c = sql, *end = sql + length; c < end;) {
-        const char *close = *c == '{' && !is_own ? memchr(c, '}', (size_t)(end - c)) : NULL;
+        const char *close = *c == '{' && !source->own ? memchr(c, '}', (size_t)(end - c)) : NULL;
         if (close) {
-            write_placeholder(out, c, (size_t)(close - c) + 1, place, image);
+            write_placeholder(out, c, (size_t)(close - c) + 1, source->place, source->image);
             c = close + 1;
         } else {
             fputc(*c++, out);
@@ -144,80 +144,78 @@ static void write_sql(FILE *out, const char *sql, bool is_own, const struct plac
     fputc('\n', out); /* it may end in a comment */
 }
 
-/* Rows of the table's columns and an id; one row with a NULL id if nothing is applied. The user's own query is about no
- * table that we know. */
-static void write_applied(FILE *out, const struct tool *tool, const char *own, const struct place *place,
-                          const struct migrations *image)
+static void write_applied_words(FILE *out, const struct sql_source *source)
+{
+    write_sql(out, source->own ? source->own : source->tool->applied, source);
+}
+
+static void write_prelude(FILE *out, const struct sql_source *source)
 {
     fputs(prelude, out);
-    if (!own && !tool->whole_path)
+    if (!source->own && !source->tool->whole_path)
         fputs(first_schema, out);
-    fputs("SELECT ", out);
-    if (own) {
+}
+
+/* The table's columns with commas between, or NULL: the user's own query is about no table that we know. */
+static void write_columns(FILE *out, const struct sql_source *source)
+{
+    char name[3 * NAME_MAX_BYTES];
+    FILE *plain = source->own ? NULL : fmemopen(name, sizeof name, "w");
+    if (!plain) {
         fputs("NULL", out);
-    } else {
-        char name[3 * NAME_MAX_BYTES];
-        FILE *plain = fmemopen(name, sizeof name, "w");
-        if (plain) {
-            write_table(plain, place, "");
-            fclose(plain);
-        }
-        fputs("(SELECT string_agg(attname::text, ',') FROM pg_attribute WHERE attrelid = to_regclass(", out);
-        quote(out, name, "", '\'');
-        fputs(") AND attnum > 0 AND NOT attisdropped)", out);
+        return;
     }
+    write_table(plain, source->place, "");
+    fclose(plain);
+    fputs("(SELECT string_agg(attname::text, ',') FROM pg_attribute WHERE attrelid = to_regclass(", out);
+    sql_quote(out, name, '\'');
+    fputs(") AND attnum > 0 AND NOT attisdropped)", out);
+}
+
+/* Rows of the table's columns and an id; one row with a NULL id if nothing is applied. */
+static void write_applied(FILE *out, const struct sql_source *source)
+{
+    write_prelude(out, source);
+    fputs("SELECT ", out);
+    write_columns(out, source);
     fputs(", applied.id FROM (SELECT) one LEFT JOIN (", out);
-    write_sql(out, own ? own : tool->applied, own != NULL, place, image);
+    write_applied_words(out, source);
     fputs(") AS applied(id) ON true", out);
 }
 
-/* Rows "running" (the tool's own lock is held: somebody migrates without us) and "failed", an id, words. */
-static void write_trouble(FILE *out, const struct tool *tool, const char *own, const struct place *place,
-                          const struct migrations *image)
+/* Rows of who holds the tool's own lock: process, application. */
+static void write_running(FILE *out, const struct sql_source *source)
 {
-    const char *failed = own ? own : tool->failed;
-    fputs(prelude, out);
-    if (!own && !tool->whole_path)
-        fputs(first_schema, out);
-    if (tool->lock)
-        fprintf(out,
-                "SELECT 'running', pid::text, application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE"
-                " locktype = 'advisory' AND granted AND objsubid = 1 AND datname = current_database() AND"
-                " ((classid::bigint << 32) | objid::bigint) = %s AND pg_locks.database = datid%s",
-                tool->lock, failed ? " UNION ALL " : "");
-    if (!failed)
-        return;
+    fprintf(out,
+            "SELECT pid::text, application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE"
+            " locktype = 'advisory' AND granted AND objsubid = 1 AND datname = current_database() AND"
+            " ((classid::bigint << 32) | objid::bigint) = %s AND pg_locks.database = datid",
+            source->tool->lock);
+}
+
+static void write_failed_words(FILE *out, const struct sql_source *source)
+{
+    write_sql(out, source->own ? source->own : source->tool->failed, source);
+}
+
+/* Rows of an id and words. */
+static void write_failed(FILE *out, const struct sql_source *source)
+{
+    write_prelude(out, source);
     /* One column more than the query has, so that its words may be left out. */
-    fputs("SELECT 'failed', failed.id::text, failed.words::text FROM (SELECT said.*, NULL::text FROM (", out);
-    write_sql(out, failed, own != NULL, place, image);
+    fputs("SELECT failed.id::text, failed.words::text FROM (SELECT said.*, NULL::text FROM (", out);
+    write_failed_words(out, source);
     fputs(") AS said) AS failed(id, words)", out);
 }
 
-/* For people. */
-static void write_applied_words(FILE *out, const struct tool *tool, const char *own, const struct place *place,
-                                const struct migrations *image)
-{
-    write_sql(out, own ? own : tool->applied, own != NULL, place, image);
-}
-
-static void write_failed_words(FILE *out, const struct tool *tool, const char *own, const struct place *place,
-                               const struct migrations *image)
-{
-    write_sql(out, own ? own : tool->failed, own != NULL, place, image);
-}
-
-typedef void sql_writer(FILE *out, const struct tool *tool, const char *own, const struct place *place,
-                        const struct migrations *image);
-
-static char *written(sql_writer *write, const struct tool *tool, const char *own, const struct place *place,
-                     const struct migrations *image)
+static char *written(void (*write)(FILE *out, const struct sql_source *source), const struct sql_source *source)
 {
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
     if (!out)
         return NULL;
-    write(out, tool, own, place, image);
+    write(out, source);
     fclose(out);
     return text;
 }
@@ -236,19 +234,25 @@ int history_plan_make(struct history_plan *plan, const struct tool *tool, const 
         snprintf(plan->table, sizeof plan->table, "%s%s%s", place.schema, place.schema[0] ? "." : "", place.table);
     }
     url_free(&parsed);
-    plan->applied_sql = written(write_applied, tool, words->applied_sql, &place, image);
-    plan->applied_words = written(write_applied_words, tool, words->applied_sql, &place, image);
-    if (tool->failed || words->failed_sql)
-        plan->failed_words = written(write_failed_words, tool, words->failed_sql, &place, image);
-    if (tool->lock || plan->failed_words)
-        plan->trouble_sql = written(write_trouble, tool, words->failed_sql, &place, image);
+    struct sql_source applied = {tool, words->applied_sql, &place, image};
+    struct sql_source failed = {tool, words->failed_sql, &place, image};
+    plan->applied_sql = written(write_applied, &applied);
+    plan->applied_words = written(write_applied_words, &applied);
+    if (tool->lock)
+        plan->running_sql = written(write_running, &failed);
+    if (tool->failed || words->failed_sql) {
+        plan->failed_sql = written(write_failed, &failed);
+        plan->failed_words = written(write_failed_words, &failed);
+    }
+    plan->failed_is_own = words->failed_sql;
     return plan->applied_sql && plan->applied_words ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
 }
 
 void history_plan_free(struct history_plan *plan)
 {
     free(plan->applied_sql);
-    free(plan->trouble_sql);
+    free(plan->running_sql);
+    free(plan->failed_sql);
     free(plan->applied_words);
     free(plan->failed_words);
     *plan = (struct history_plan){.tool = NULL};

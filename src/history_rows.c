@@ -13,11 +13,11 @@
 
 bool history_is_running(const struct history_plan *plan, const PGresult *rows, struct err *err)
 {
-    if (!rows || PQntuples(rows) == 0 || strcmp(PQgetvalue(rows, 0, 0), "running") != 0)
+    if (!rows || PQntuples(rows) == 0)
         return false;
-    const char *application = PQgetvalue(rows, 0, 2);
+    const char *application = PQgetvalue(rows, 0, 1);
     err_set(err, ERR_CROWDED, "%s is migrating without lockstep: process %s%s%s%s of the server holds its lock",
-            plan->tool->title, PQgetvalue(rows, 0, 1), *application ? " (" : "", application, *application ? ")" : "");
+            plan->tool->title, PQgetvalue(rows, 0, 0), *application ? " (" : "", application, *application ? ")" : "");
     return true;
 }
 
@@ -41,6 +41,8 @@ static void write_remedy(const struct tool *tool, const char *id, char *text, si
 {
     const char *remedy = tool->remedy ? tool->remedy : "mend the database, then start again", *mark;
     size_t used = strlen(text);
+    if (tool->remedy && used < capacity)
+        used += (size_t)snprintf(text + used, capacity - used, "first run: ");
     while ((mark = strstr(remedy, "{id}")) != NULL && used < capacity) {
         snprintf(text + used, capacity - used, "%.*s%s", (int)(mark - remedy), remedy, id);
         used = strlen(text);
@@ -50,6 +52,19 @@ static void write_remedy(const struct tool *tool, const char *id, char *text, si
         snprintf(text + used, capacity - used, "%s", remedy);
 }
 
+/* The ids of the rows that have one. */
+static void list_ids(const PGresult *rows, char *ids, size_t capacity)
+{
+    int count = PQntuples(rows);
+    for (int i = 0; i < count && i < 4; i++) {
+        size_t used = strlen(ids);
+        if (i == 3)
+            snprintf(ids + used, capacity - used, " and %d more", count - 3);
+        else if (!PQgetisnull(rows, i, 0))
+            snprintf(ids + used, capacity - used, "%s%s", used ? ", " : "", PQgetvalue(rows, i, 0));
+    }
+}
+
 bool history_is_blocked(const struct history_plan *plan, const PGresult *rows, char *text, size_t capacity)
 {
     char ids[160] = "";
@@ -57,19 +72,31 @@ bool history_is_blocked(const struct history_plan *plan, const PGresult *rows, c
     if (count == 0)
         return false;
     const char *words = "";
-    for (int i = 0; i < count; i++) {
-        size_t used = strlen(ids);
-        if (i < 3)
-            snprintf(ids + used, sizeof ids - used, "%s%s", i ? ", " : "", PQgetvalue(rows, i, 1));
-        else if (i == 3)
-            snprintf(ids + used, sizeof ids - used, " and %d more", count - 3);
-        if (!*words)
-            words = PQgetvalue(rows, i, 2);
-    }
-    snprintf(text, capacity, "the history of %s says that %s did not end well", plan->tool->title, ids);
+    for (int i = 0; i < count && !*words; i++)
+        words = PQgetvalue(rows, i, 1);
+    list_ids(rows, ids, sizeof ids);
+    snprintf(text, capacity, "%s would refuse to run%s%s%s", plan->tool->title, *ids ? ": " : "", ids,
+             *ids ? " did not end well" : "");
     add_words(words, text, capacity);
-    write_remedy(plan->tool, PQgetvalue(rows, 0, 1), text, capacity);
+    write_remedy(plan->tool, PQgetvalue(rows, 0, 0), text, capacity);
     return true;
+}
+
+void history_unmoved(const struct history_plan *plan, const struct verdict *v, const char *no_table, char *text,
+                     size_t capacity)
+{
+    if (no_table)
+        snprintf(text, capacity,
+                 "the migration succeeded, but where lockstep looks for what %s has applied is nothing (%s), so that "
+                 "every start will migrate; does %s use another table or database? right would be --applied-sql "
+                 "(LOCKSTEP_APPLIED_SQL) with that table",
+                 plan->tool->title, no_table, plan->tool->title);
+    else
+        snprintf(
+            text, capacity,
+            "the migration succeeded, but %s has not applied %s; going on, as it does not mean to, but every start "
+            "will migrate",
+            plan->tool->title, v->missing_ids);
 }
 
 void history_diverged(const struct history_plan *plan, const struct verdict *v, char *text, size_t capacity)
@@ -92,8 +119,8 @@ static bool is_one_of(const char *sqlstate, const char *const states[])
     return false;
 }
 
-/* No table, no schema, or with a connection of our own no database: the tool will make it. */
-static bool is_nothing_yet(const struct history_answer *answer)
+/* With a connection of our own also no database: the tool will make it. */
+bool history_is_nothing_yet(const struct history_answer *answer)
 {
     static const char *const states[] = {"42P01", "3F000", NULL};
     return is_one_of(answer->sqlstate, states) || (answer->own_connection && strcmp(answer->sqlstate, "3D000") == 0);
@@ -119,6 +146,13 @@ static void explain(const struct history_plan *plan, const struct err *err, cons
     else if (is_one_of(sqlstate, locked))
         err_set(words, ERR_CROWDED, "the table %s is locked by somebody (%s)", *table ? table : "of --applied-sql",
                 err->text);
+}
+
+void history_explain_failed(const struct history_plan *plan, const struct err *refusal, struct err *err)
+{
+    *err = *refusal;
+    if (plan->failed_is_own)
+        err_set(err, refusal->code, "--failed-sql (LOCKSTEP_FAILED_SQL): %s", refusal->text);
 }
 
 /* Whether the table has a column that only another tool's has. */
@@ -162,7 +196,7 @@ static int read_rows(const struct history_plan *plan, const PGresult *rows, stru
 int history_read(const struct history_plan *plan, const struct history_answer *answer, struct verdict *verdict,
                  struct err *err)
 {
-    if (answer->err && !is_nothing_yet(answer)) {
+    if (answer->err && !history_is_nothing_yet(answer)) {
         explain(plan, answer->err, answer->sqlstate, err);
         return -1;
     }

@@ -20,11 +20,16 @@ struct history_answer {
 int history_read(const struct history_plan *plan, const struct history_answer *answer, struct verdict *verdict,
                  struct err *err);
 
-/* Of the answer to plan->trouble_sql (`rows` NULL: what cannot be asked stands in nobody's way). Whether somebody runs
- * the tool without lockstep; `err` (ERR_CROWDED) says so. */
+/* Of the rows of plan->running_sql. Whether somebody runs the tool without lockstep; `err` (ERR_CROWDED) says so. */
 bool history_is_running(const struct history_plan *plan, const PGresult *rows, struct err *err);
 
-/* Whether the tool would refuse to run, as its history has a failure; `text` names it and the remedy. */
+/* Whether there is no table, schema or database yet. */
+bool history_is_nothing_yet(const struct history_answer *answer);
+
+/* What is wrong with plan->failed_sql, which the server refused: `err` names the option if it is the user's. */
+void history_explain_failed(const struct history_plan *plan, const struct err *refusal, struct err *err);
+
+/* Of the rows of plan->failed_sql. Whether the tool would refuse to run; `text` names why and the remedy. */
 bool history_is_blocked(const struct history_plan *plan, const PGresult *rows, char *text, size_t capacity);
 
 /* Writes what is to be said of a database and an image that have each what the other has not. */

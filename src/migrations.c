@@ -25,6 +25,7 @@ static int compile(struct reading *reading, const struct migrations_ask *ask)
                        pattern, reason);
     }
     reading->has_pattern = pattern;
+    reading->pattern_text = pattern;
     reading->has_except = !ask->pattern && ask->tool->except &&
                           regcomp(&reading->except, ask->tool->except, REG_EXTENDED | REG_NOSUB) == 0;
     return 0;
@@ -87,7 +88,8 @@ static int read_set(struct reading *reading, const char *folders)
     char *copy = strdup(folders);
     char *rest = copy;
     reading->capacity = 0;
-    *reading->migrations = (struct migrations){.ids = reading->tool->ids, .folder = strdup(folders)};
+    *reading->migrations = (struct migrations){.ids = reading->tool->ids,
+                                               .folder = strdup(strchr(folders, ',') ? folders : bare(folders))};
     int result = copy && reading->migrations->folder ? 0 : migrations_no_memory(reading->err);
     if (result == 0 && access(bare(folders), F_OK) == 0)
         result = read_one(reading, folders); /* a folder may have a comma in its name */
@@ -133,9 +135,10 @@ static int consider(struct reading *reading, struct migrations *best, const char
     return result;
 }
 
-static int find(struct reading *reading, struct migrations *best)
+/* `configured` is the folder that the project names, which is not there; "" = it names none. */
+static int find(struct reading *reading, struct migrations *best, const char *configured)
 {
-    char looked[256] = "";
+    char looked[256] = "", here[PATH_CAPACITY];
     size_t length = 0;
     for (int i = 0; i < TOOL_FOLDERS_MAX && reading->tool->folders[i]; i++) {
         const char *pattern = reading->tool->folders[i];
@@ -153,9 +156,24 @@ static int find(struct reading *reading, struct migrations *best)
     }
     if (best->folder)
         return 0;
-    return err_set(reading->err, ERR_USAGE,
-                   "%s: no migrations found (looked for %s); say where they are with " SAY_WHERE, reading->tool->name,
-                   length ? looked : "nothing");
+    return err_set(
+        reading->err, ERR_USAGE,
+        "%s: no migrations found in %s (looked for %s%s%s); is that the right directory? if so, say where they are "
+        "with " SAY_WHERE,
+        reading->tool->name, getcwd(here, sizeof here) ? here : ".", configured,
+        *configured ? ", as its configuration says, " : "", length ? looked : "nothing");
+}
+
+/* Scripts of which none counts are more likely named in another way, or of another tool, than no migrations. */
+static int check_strangers(const struct reading *reading, const struct migrations *migrations)
+{
+    if (migrations->count > 0 || !reading->stranger[0])
+        return 0;
+    return err_set(
+        reading->err, ERR_USAGE,
+        "%s: no file in %s is named as a migration is (%s is not, by the pattern %s); right would be another "
+        "--migrations-pattern RE (LOCKSTEP_MIGRATIONS_PATTERN) or folder, " SAY_WHERE,
+        reading->tool->name, migrations->folder, reading->stranger, reading->pattern_text);
 }
 
 /* What went wrong in a folder that the user named is said with the name of that option. */
@@ -169,7 +187,7 @@ static int blame(const struct migrations_ask *ask, struct err *err)
 int migrations_read(struct migrations *migrations, const struct migrations_ask *ask, struct err *err)
 {
     struct reading reading = {.tool = ask->tool, .migrations = migrations, .err = err};
-    char configured[1024];
+    char configured[1024] = "";
     int result = compile(&reading, ask);
     *migrations = (struct migrations){.list = NULL};
     if (result == 0 && ask->folder)
@@ -178,7 +196,9 @@ int migrations_read(struct migrations *migrations, const struct migrations_ask *
              is_there(ask->tool, configured))
         result = read_set(&reading, configured);
     else if (result == 0)
-        result = find(&reading, migrations);
+        result = find(&reading, migrations, configured);
+    if (result == 0)
+        result = check_strangers(&reading, migrations);
     if (result == 0)
         result = migrations_hash(migrations, ask->tool->source, err);
     if (result == 0)

@@ -77,10 +77,22 @@ static int add_repeatable(struct reading *reading, const char *path)
     return migrations_add(reading, raw, (size_t)size, NULL, path, NULL);
 }
 
+static bool is_script(const char *name)
+{
+    static const char *const ends[] = {".sql", ".js", ".cjs", ".mjs", ".ts", ".cts", ".mts",
+                                       ".py",  ".rb", ".php", ".go",  ".rs", ".exs"};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (ends_with(name, ends[i]))
+            return true;
+    return false;
+}
+
 static int visit_file(struct reading *reading, const char *path, const char *name)
 {
     regmatch_t group;
     struct stat status;
+    if (is_script(name) && !migrations_matches(reading, name, &group) && !reading->stranger[0])
+        snprintf(reading->stranger, sizeof reading->stranger, "%s", path);
     bool repeats = reading->tool->repeatable && strncmp(name, "R__", 3) == 0 && ends_with(name, ".sql");
     if ((!repeats && !migrations_matches(reading, name, &group)) || stat(path, &status) != 0 ||
         !S_ISREG(status.st_mode))

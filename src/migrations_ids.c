@@ -5,6 +5,11 @@
 
 #define DIGITS "0123456789"
 
+static bool is_number(const char *id)
+{
+    return *id && !id[strspn(id, DIGITS)];
+}
+
 static void write_number(const char *raw, char *id)
 {
     char *out = id;
@@ -63,7 +68,7 @@ static int sign(int number)
     return (number > 0) - (number < 0);
 }
 
-/* Without leading zeros the longer number is the larger. */
+/* Of two without leading zeros the longer number is the larger. */
 static int compare_numbers(const char *a, size_t a_length, const char *b, size_t b_length)
 {
     if (a_length != b_length)
@@ -88,7 +93,7 @@ static int compare_versions(const char *a, const char *b)
 /* Whether the id has a place among numbers or versions; what has not comes behind those that have. */
 static bool is_ranked(enum tool_ids ids, const char *id)
 {
-    return ids == TOOL_VERSION ? is_version(id) : *id && !id[strspn(id, DIGITS)];
+    return ids == TOOL_VERSION ? is_version(id) : is_number(id);
 }
 
 int migrations_compare(enum tool_ids ids, const char *a, const char *b)
@@ -101,10 +106,16 @@ int migrations_compare(enum tool_ids ids, const char *a, const char *b)
         return a_ranked ? -1 : 1;
     if (!a_ranked)
         return sign(strcmp(a, b));
-    return ids == TOOL_VERSION ? compare_versions(a, b) : compare_numbers(a, strlen(a), b, strlen(b));
+    if (ids == TOOL_VERSION)
+        return compare_versions(a, b);
+    if (ids == TOOL_PLAIN) { /* as it was written */
+        a += strspn(a, "0");
+        b += strspn(b, "0");
+    }
+    return compare_numbers(a, strlen(a), b, strlen(b));
 }
 
 bool migrations_covers(enum tool_ids ids, const char *limit, const char *id)
 {
-    return (ids == TOOL_TEXT || is_ranked(ids, id)) && migrations_compare(ids, id, limit) <= 0;
+    return (ids == TOOL_TEXT || ids == TOOL_PLAIN || is_ranked(ids, id)) && migrations_compare(ids, id, limit) <= 0;
 }

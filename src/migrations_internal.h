@@ -15,7 +15,9 @@ struct reading {
     size_t capacity;               /* of its list */
     const char *root;              /* the folder that is read now */
     regex_t pattern, except;
+    const char *pattern_text;
     bool has_pattern, has_except;
+    char stranger[256]; /* a script in the folder that is not named as migrations are; "" = none */
     struct err *err;
 };
 

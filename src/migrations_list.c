@@ -87,6 +87,11 @@ static int by_text(const void *a, const void *b)
     return by_id(TOOL_TEXT, a, b);
 }
 
+static int by_plain(const void *a, const void *b)
+{
+    return by_id(TOOL_PLAIN, a, b);
+}
+
 static int by_number(const void *a, const void *b)
 {
     return by_id(TOOL_NUMBER, a, b);
@@ -145,7 +150,7 @@ static void drop_twins(const struct reading *reading)
 int migrations_sort(struct reading *reading)
 {
     static int (*const orders[])(const void *, const void *) = {
-        [TOOL_TEXT] = by_text, [TOOL_NUMBER] = by_number, [TOOL_VERSION] = by_version};
+        [TOOL_TEXT] = by_text, [TOOL_PLAIN] = by_plain, [TOOL_NUMBER] = by_number, [TOOL_VERSION] = by_version};
     struct migrations *migrations = reading->migrations;
     if (migrations->count == 0 || reading->tool->source == TOOL_JOURNAL || reading->tool->source == TOOL_PLAN)
         return 0; /* the order of the file is the tool's */

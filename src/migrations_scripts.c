@@ -1,7 +1,9 @@
 /* Alembic: each Python file says in two assignments which revision it is and which ones it follows. Nothing of Python
  * is run; what is no literal is not understood and said so. */
 #include "migrations_internal.h"
+#include "tool_config.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 struct strings {
     char *list[PARENTS_MAX + 1]; /* NULL-ended */
     size_t count;
-    bool failed;
+    bool failed; /* there is something else than these and None, or memory was out */
 };
 
 /* Behind the string literal that begins at `c`, which goes over several lines if its quotes are three. */
@@ -44,6 +46,14 @@ static void keep_string(struct strings *strings, const char *begin, const char *
         strings->list[strings->count++] = copy;
 }
 
+/* Behind the name, number or keyword that begins at `c`. */
+static const char *skip_name(const char *c)
+{
+    while (isalnum((unsigned char)*c) || *c == '_' || *c == '.')
+        c++;
+    return c;
+}
+
 /* Goes to the end of the statement at `c`: a line, or more within brackets and behind a backslash. Keeps its string
  * literals if `strings` is not NULL. */
 static const char *read_statement(const char *c, struct strings *strings)
@@ -56,6 +66,11 @@ static const char *read_statement(const char *c, struct strings *strings)
             const char *end = skip_string(c);
             if (strings)
                 keep_string(strings, c, end);
+            c = end;
+        } else if (isalnum((unsigned char)*c) || *c == '_') {
+            const char *end = skip_name(c);
+            if (strings && (end - c != 4 || strncmp(c, "None", 4) != 0))
+                strings->failed = true;
             c = end;
         } else {
             depth += strchr("([{", *c) ? 1 : strchr(")]}", *c) ? -1 : 0;
@@ -140,5 +155,5 @@ static int visit_script(struct reading *reading, const char *path, const char *n
 
 int migrations_read_scripts(struct reading *reading, const char *folder)
 {
-    return migrations_walk(reading, folder, false, visit_script);
+    return migrations_walk(reading, folder, tool_configured_recursive(reading->tool), visit_script);
 }

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 const struct tool *tool_at(size_t index)
 {
@@ -24,7 +25,7 @@ const struct tool *tool_find(const char *name)
 {
     const struct tool *tool;
     for (size_t i = 0; (tool = tool_at(i)); i++)
-        if (strcmp(tool->name, name) == 0)
+        if (strcasecmp(tool->name, name) == 0)
             return tool;
     return NULL;
 }

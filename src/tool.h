@@ -8,8 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define TOOL_FOLDERS_MAX 8
-#define TOOL_WORDS_MAX   6
+#define TOOL_FOLDERS_MAX      8
+#define TOOL_WORDS_MAX        6
+
+#define TOOL_SCHEMA_VARIABLES 2
+
+#define TOOL_NODE_BIN         "node_modules/.bin/" /* what npm's tools are started by */
 
 /* Where the image says which migrations it needs. */
 enum tool_source {
@@ -24,6 +28,7 @@ enum tool_source {
 /* How an id is written the same way by the files and by the database. */
 enum tool_ids {
     TOOL_TEXT,    /* byte for byte */
+    TOOL_PLAIN,   /* byte for byte, but two that are all digits are compared as numbers: nobody knows the tool */
     TOOL_NUMBER,  /* only its digits count, leading zeros do not */
     TOOL_VERSION, /* 1_2 is 1.2, 01.2.0 is 1.2 (Flyway); what does not begin with a digit is text */
 };
@@ -60,20 +65,23 @@ struct tool {
 
     const char *schema; /* of the history table; NULL = the first of the connection's search path */
     const char *table;  /* raw: without quotes, in its own case */
-    const char *schema_variable, *table_variable; /* the tool's own variables for them */
-    bool schema_of_url;                           /* the URL's schema is the table's (Prisma, Atlas) */
-    bool table_of_url;                            /* the URL's x-migrations-table names the table (golang-migrate) */
+    const char
+        *schema_variables[TOOL_SCHEMA_VARIABLES]; /* the tool's own variables for them; a later one counts more */
+    const char *table_variable;
+    bool schema_of_url;  /* the URL's schema is the table's (Prisma, Atlas) */
+    bool table_of_url;   /* the URL's x-migrations-table names the table (golang-migrate) */
     bool whole_path;     /* the tool finds its table anywhere on the search path, not only in the first schema */
     const char *applied; /* default of --applied-sql, with {table}: a row for each id; "<=N" stands for all up to N */
-    const char *failed;  /* default of --failed-sql, with {table}: what the tool would refuse to go on from; id, and
-                            its own words or NULL. NULL = nothing: the tool goes on by itself */
+    const char *failed;  /* default of --failed-sql, with {table}: what the tool would refuse to go on from; id or NULL,
+                            and words, its own, or NULL. NULL = nothing: the tool goes on by itself */
     const char *foreign; /* a column that a table of the same name has if it is another tool's: "dirty,inserted_at" */
     const char *lock;    /* the key of the tool's own advisory lock, in decimal; NULL = none known */
     const char *remedy;  /* for what `failed` finds, with {id}: what to type */
+    bool reads_url;      /* it, or its command here, takes the database from DATABASE_URL */
     const char *environment[TOOL_WORDS_MAX]; /* NAME=VALUE that the command needs under our lock, unless it is set */
 };
 
-/* The preset `name`, or NULL. */
+/* The preset `name`, in any case, or NULL. */
 const struct tool *tool_find(const char *name);
 
 /* The preset at `index`, NULL behind the last one; in the order of their names. */

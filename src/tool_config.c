@@ -13,50 +13,81 @@
 #define VALUE_CAPACITY 1024
 #define STRING         "[ \t\n]*[:=][ \t\n]*[\"'`]([^\"'`]+)[\"'`]"
 #define INI(key)       "\n[ \t]*" key "[ \t]*[:=][ \t]*[\"']?([^\n\"'#]*[^\n\"'# \t])"
+#define LIST(key)                                                                                                      \
+    "\n[ \t]*" key "[ \t]*[:=]([^\n]*(\n[ \t]+[^\n]*[^] \t\n][^\n]*)*)" /* over several lines, perhaps                 \
+                                                                         */
+#define SEPARATORS "\"'`[], \t\n"
 
-/* Group 1 of each expression is what it looks for; NULL = the tool configures it nowhere that is understood. */
+/* The first group that matches in an expression is what it looks for; NULL = the tool configures it nowhere that is
+ * understood. */
 static const struct config {
     const char *tool;
-    const char *files[FILES_MAX]; /* glob patterns; the first file that is there counts */
+    const char *files[FILES_MAX];       /* glob patterns; the first file that is there counts */
+    const char *block, *block_variable; /* files with a part for each environment: the one that counts, and the tool's
+                                           own variable for it */
     const char *folder, *schema, *table;
+    const char *folders, *schemas; /* lists; of schemas the first counts, if `schema` says nothing */
 } configs[] = {
-    {"alembic", {"alembic.ini", "migrations/alembic.ini", "pyproject.toml"}, INI("script_location"), NULL, NULL},
-    {"drizzle",
-     {"drizzle.config.*", NULL},
-     "[\"' \t\n{,]out[\"']?" STRING,
-     "migrations[\"']?[ \t\n]*:[ \t\n]*\\{[^}]*schema[\"']?" STRING,
-     "migrations[\"']?[ \t\n]*:[ \t\n]*\\{[^}]*table[\"']?" STRING},
-    {"knex",
-     {"knexfile.*", NULL},
-     "migrations[ \t\n]*:[ \t\n]*\\{[^}]*directory" STRING,
-     "[ \t\n{,]schemaName" STRING,
-     "[ \t\n{,]tableName" STRING},
-    {"mikro-orm",
-     {"mikro-orm.config.*", "src/mikro-orm.config.*", "dist/mikro-orm.config.*", NULL},
-     NULL,
-     NULL,
-     "migrations[ \t\n]*:[ \t\n]*\\{[^}]*tableName" STRING},
-    {"prisma",
-     {"prisma.config.*", ".config/prisma.*", NULL},
-     "migrations[ \t\n]*:[ \t\n]*\\{[^}]*path" STRING,
-     NULL,
-     NULL},
-    {"sql-migrate", {"dbconfig.yml", NULL}, INI("dir"), INI("schema"), INI("table")},
-    {"typeorm",
-     {"ormconfig.*", "*data-source.[jt]s", "src/*data-source.[jt]s", "dist/*data-source.js"},
-     NULL,
-     NULL,
-     "migrationsTableName[\"']?" STRING},
+    {.tool = "alembic",
+     .files = {"alembic.ini", "pyproject.toml"},
+     .folder = INI("script_location"),
+     .folders = LIST("version_locations")},
+    {.tool = "drizzle",
+     .files = {"drizzle.config.*"},
+     .folder = "[\"' \t\n{,]out[\"']?" STRING,
+     .schema = "migrations[\"']?[ \t\n]*:[ \t\n]*\\{[^}]*schema[\"']?" STRING,
+     .table = "migrations[\"']?[ \t\n]*:[ \t\n]*\\{[^}]*table[\"']?" STRING},
+    {.tool = "flyway",
+     .files = {"flyway.toml", "flyway.conf", "conf/flyway.toml", "conf/flyway.conf"},
+     .schema = INI("flyway\\.defaultSchema") "|" INI("defaultSchema"),
+     .table = INI("flyway\\.table") "|" INI("table"),
+     .folders = LIST("flyway\\.locations") "|" LIST("locations"),
+     .schemas = LIST("flyway\\.schemas") "|" LIST("schemas")},
+    {.tool = "flask",
+     .files = {"migrations/alembic.ini"},
+     .folder = INI("script_location"),
+     .folders = LIST("version_locations")},
+    {.tool = "knex",
+     .files = {"knexfile.*"},
+     .block = "development",
+     .block_variable = "NODE_ENV",
+     .folder = "migrations[ \t\n]*:[ \t\n]*\\{[^}]*directory" STRING,
+     .schema = "[ \t\n{,]schemaName" STRING,
+     .schemas = "[ \t\n{,]searchPath[ \t\n]*:[ \t\n]*(\\[[^]]*\\]|[\"'`][^\"'`]+)",
+     .table = "[ \t\n{,]tableName" STRING},
+    {.tool = "mikro-orm",
+     .files = {"mikro-orm.config.*", "src/mikro-orm.config.*", "dist/mikro-orm.config.*"},
+     .table = "migrations[ \t\n]*:[ \t\n]*\\{[^}]*tableName" STRING},
+    {.tool = "prisma",
+     .files = {"prisma.config.*", ".config/prisma.*"},
+     .folder = "migrations[ \t\n]*:[ \t\n]*\\{[^}]*path" STRING},
+    {.tool = "sequelize",
+     .files = {"config/config.js*", "config/database.js*", ".sequelizerc"},
+     .block = "development",
+     .block_variable = "NODE_ENV",
+     .folder = "migrations-path[\"']?" STRING,
+     .schema = "migrationStorageTableSchema[\"']?" STRING,
+     .table = "migrationStorageTableName[\"']?" STRING},
+    {.tool = "sqitch", .files = {"sqitch.conf"}, .folder = INI("top_dir"), .schema = INI("registry")},
+    {.tool = "sql-migrate",
+     .files = {"dbconfig.yml"},
+     .block = "production", /* as the preset's command says */
+     .folder = INI("dir"),
+     .schema = INI("schema"),
+     .table = INI("table")},
+    {.tool = "typeorm",
+     .files = {"ormconfig.*", "*data-source.[jt]s", "src/*data-source.[jt]s", "dist/*data-source.js"},
+     .schema = "[ \t\n{,][\"']?schema[\"']?" STRING,
+     .table = "migrationsTableName[\"']?" STRING},
+    {.tool = "yoyo", .files = {"yoyo.ini"}, .folder = INI("sources"), .table = INI("migration_table")},
 };
 
-/* Where Alembic's migrations are if they are not in the folder `versions` beside its environment script: an option of
- * the same file, over several lines perhaps, or a TOML array. */
-#define VERSION_LOCATIONS "\n[ \t]*version_locations[ \t]*[:=]([^\n]*(\n[ \t]+[^\n]*[^] \t\n][^\n]*)*)"
-#define COLONS_SEPARATE   "\n[ \t]*(version_)?path_separator[ \t]*[:=][ \t]*(os|:)"
-
 /* Alembic has its table's name in the environment script. */
-static const struct config environment_script = {
-    "alembic", {NULL}, NULL, "[^a-z_]version_table_schema" STRING, "[^a-z_]version_table" STRING};
+static const struct config environment_script = {.schema = "[^a-z_]version_table_schema" STRING,
+                                                 .table = "[^a-z_]version_table" STRING};
+
+#define COLONS_SEPARATE "\n[ \t]*(version_)?path_separator[ \t]*[:=][ \t]*(os|:)"
+#define RECURSIVE       INI("recursive_version_locations")
 
 static const struct config *config_of(const struct tool *tool)
 {
@@ -76,6 +107,15 @@ static void drop_comments(char *text)
     }
 }
 
+static void drop_carriage_returns(char *text)
+{
+    char *out = text;
+    for (; *text; text++)
+        if (*text != '\r')
+            *out++ = *text;
+    *out = '\0';
+}
+
 /* The text of the file, with a line feed before it, so that every line begins behind one. The caller frees. */
 static char *load(const char *path)
 {
@@ -85,26 +125,79 @@ static char *load(const char *path)
     if (content && asprintf(&text, "\n%s", content) < 0)
         text = NULL;
     free(content);
-    if (text)
+    if (text) {
+        drop_carriage_returns(text);
         drop_comments(text + 1);
+    }
     return text;
 }
 
-/* Writes group 1 of `expression`, "" if it is nowhere in `text`; 1 or 0. */
+/* Writes what `expression` looks for, "" if it is nowhere in `text` or worked out by code; 1 or 0. */
 static int extract(const char *text, const char *expression, char *value, size_t capacity)
 {
     regex_t compiled;
-    regmatch_t groups[2];
+    regmatch_t groups[5];
     *value = '\0';
     if (!expression || regcomp(&compiled, expression, REG_EXTENDED) != 0)
         return 0;
+    int failed = regexec(&compiled, text, 5, groups, 0);
+    regfree(&compiled);
+    size_t group = 1;
+    while (!failed && groups[group].rm_so < 0)
+        group++;
+    size_t length = failed ? capacity : (size_t)(groups[group].rm_eo - groups[group].rm_so);
+    if (length >= capacity)
+        return 0;
+    memcpy(value, text + groups[group].rm_so, length);
+    value[length] = '\0';
+    if (strstr(value, "${"))
+        *value = '\0';
+    return *value != '\0';
+}
+
+/* The end of the part that begins at `at`, behind its name and the colon: of the braces there, or of the lines that are
+ * indented more than the name's, `indent`. */
+static const char *end_of_block(const char *at, size_t indent)
+{
+    const char *brace = at + strspn(at, " \t\n");
+    int depth = 0;
+    if (*brace != '{') {
+        const char *line = at + strcspn(at, "\n");
+        while (*line && (line[1] == '\n' || strspn(line + 1, " \t") > indent))
+            line += 1 + strcspn(line + 1, "\n");
+        return line;
+    }
+    for (at = brace; *at; at++) {
+        depth += *at == '{' ? 1 : *at == '}' ? -1 : 0;
+        if (depth == 0)
+            break;
+    }
+    return at;
+}
+
+/* Leaves only the part of the environment that counts, if there is one and it says all by itself. */
+static void narrow(const struct config *config, char *text)
+{
+    char expression[128];
+    regex_t compiled;
+    regmatch_t groups[2];
+    const char *name = config->block_variable ? getenv(config->block_variable) : NULL;
+    name = name && *name ? name : config->block;
+    if (!name || name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] ||
+        (size_t)snprintf(expression, sizeof expression, "[\n{,]([ \t]*)[\"']?%s[\"']?[ \t]*:", name) >=
+            sizeof expression ||
+        regcomp(&compiled, expression, REG_EXTENDED) != 0)
+        return;
     int failed = regexec(&compiled, text, 2, groups, 0);
     regfree(&compiled);
-    if (failed || (size_t)(groups[1].rm_eo - groups[1].rm_so) >= capacity)
-        return 0;
-    memcpy(value, text + groups[1].rm_so, (size_t)(groups[1].rm_eo - groups[1].rm_so));
-    value[groups[1].rm_eo - groups[1].rm_so] = '\0';
-    return 1;
+    if (failed)
+        return;
+    const char *begin = text + groups[0].rm_eo;
+    const char *end = end_of_block(begin, (size_t)(groups[1].rm_eo - groups[1].rm_so));
+    if (memmem(begin, (size_t)(end - begin), "...", 3))
+        return;
+    memmove(text, begin, (size_t)(end - begin));
+    text[end - begin] = '\0';
 }
 
 /* The text of the first of the tool's files that is there, and says `expression` unless that is NULL; its path. The
@@ -117,6 +210,8 @@ static char *load_first(const struct config *config, const char *expression, cha
         if (glob(config->files[i], 0, NULL, &found) == 0) {
             snprintf(path, capacity, "%s", found.gl_pathv[0]);
             text = load(path);
+            if (text)
+                narrow(config, text);
         }
         globfree(&found);
         if (text && expression && !extract(text, expression, value, sizeof value)) {
@@ -148,36 +243,43 @@ static void spell_location(const char *config, const char *value, size_t length,
     }
 }
 
-/* Writes the folders of `list` with commas between. Returns -1 if there are none, or no room. */
-static int spell_locations(const char *config, const char *list, bool colons, char *folders, size_t capacity)
+/* Writes the items of `list` with commas between; `config` is the file if they are spelt as Alembic's. Returns -1 if
+ * there are none, or no room. */
+static int join(const char *list, const char *separators, const char *config, char *text, size_t capacity)
 {
-    const char *separators = colons ? ":\"'[], \t\r\n" : "\"'[], \t\r\n";
     size_t used = 0, length;
     for (const char *item = list + strspn(list, separators); *item;
          item += length + strspn(item + length, separators)) {
         length = strcspn(item, separators);
-        if (used + strlen(config) + length + 2 > capacity)
+        if (used + (config ? strlen(config) : 0) + length + 2 > capacity)
             return -1;
         if (used)
-            folders[used++] = ',';
-        spell_location(config, item, length, folders + used, capacity - used);
-        used += strlen(folders + used);
+            text[used++] = ',';
+        if (config)
+            spell_location(config, item, length, text + used, capacity - used);
+        else
+            snprintf(text + used, capacity - used, "%.*s", (int)length, item);
+        used += strlen(text + used);
     }
     return used ? 0 : -1;
 }
 
+/* env.py: where the configuration says, else in the script location that `folder` may be, else above it. */
 static char *load_environment_script(const struct config *config, const char *folder)
 {
     char path[4096], value[VALUE_CAPACITY], directory[VALUE_CAPACITY];
-    char *text = load_first(config, config->folder, path, sizeof path);
+    char *text = config ? load_first(config, config->folder, path, sizeof path) : NULL, *script = NULL;
     if (text && extract(text, config->folder, value, sizeof value)) {
         spell_location(path, value, strlen(value), directory, sizeof directory);
         snprintf(path, sizeof path, "%s/env.py", directory);
-    } else {
-        snprintf(path, sizeof path, "%s/../env.py", folder);
+        script = load(path);
     }
     free(text);
-    return load(path);
+    for (int up = 0; !script && up < 2; up++) {
+        snprintf(path, sizeof path, "%s/%senv.py", folder, up ? "../" : "");
+        script = load(path);
+    }
+    return script;
 }
 
 int tool_configured_table(const struct tool *tool, const char *folder, char *schema, size_t schema_capacity,
@@ -187,7 +289,7 @@ int tool_configured_table(const struct tool *tool, const char *folder, char *sch
     const struct config *config = config_of(tool);
     char *text = NULL;
     *schema = *table = '\0';
-    if (config && tool->source == TOOL_SCRIPTS) {
+    if (tool->source == TOOL_SCRIPTS) {
         text = load_environment_script(config, folder);
         config = &environment_script;
     } else if (config) {
@@ -195,33 +297,57 @@ int tool_configured_table(const struct tool *tool, const char *folder, char *sch
     }
     if (!text)
         return 0;
-    int found =
-        extract(text, config->schema, schema, schema_capacity) + extract(text, config->table, table, table_capacity);
+    int found = extract(text, config->table, table, table_capacity);
+    if (extract(text, config->schema, schema, schema_capacity)) {
+        found++;
+    } else if (extract(text, config->schemas, path, sizeof path)) {
+        const char *first = path + strspn(path, SEPARATORS);
+        snprintf(schema, schema_capacity, "%.*s", (int)strcspn(first, SEPARATORS), first);
+        found += *schema != '\0';
+    }
     free(text);
     return found;
 }
 
-/* Of Alembic's two options, the one that says where the migrations are. */
-static int script_folders(const char *path, const char *text, const char *location, char *folders, size_t capacity)
+bool tool_configured_recursive(const struct tool *tool)
 {
-    char list[VALUE_CAPACITY], value[VALUE_CAPACITY];
-    if (extract(text, VERSION_LOCATIONS, list, sizeof list))
-        return spell_locations(path, list, extract(text, COLONS_SEPARATE, value, sizeof value), folders, capacity);
-    spell_location(path, location, strlen(location), value, sizeof value);
-    snprintf(folders, capacity, "%s/versions", value);
-    return 0;
+    char path[4096], value[VALUE_CAPACITY];
+    const struct config *config = config_of(tool);
+    char *text = config ? load_first(config, RECURSIVE, path, sizeof path) : NULL;
+    bool is_true = text && extract(text, RECURSIVE, value, sizeof value) && strcmp(value, "true") == 0;
+    free(text);
+    return is_true;
+}
+
+static int configured_folders(const struct tool *tool, const struct config *config, char *folders, size_t capacity)
+{
+    char path[4096], list[VALUE_CAPACITY], unused[8];
+    bool is_alembic = tool->source == TOOL_SCRIPTS;
+    char *text = load_first(config, config->folders, path, sizeof path);
+    bool colons = text && is_alembic && extract(text, COLONS_SEPARATE, unused, sizeof unused);
+    int result = text && extract(text, config->folders, list, sizeof list)
+                     ? join(list, colons ? ":" SEPARATORS : SEPARATORS, is_alembic ? path : NULL, folders, capacity)
+                     : -1;
+    free(text);
+    return result;
 }
 
 int tool_configured_folder(const struct tool *tool, char *folder, size_t capacity)
 {
-    char path[4096], value[VALUE_CAPACITY];
+    char path[4096], value[VALUE_CAPACITY], directory[VALUE_CAPACITY];
     const struct config *config = config_of(tool);
+    if (config && config->folders && configured_folders(tool, config, folder, capacity) == 0)
+        return 0;
     char *text = config && config->folder ? load_first(config, config->folder, path, sizeof path) : NULL;
-    int result = text && extract(text, config->folder, value, sizeof value) ? 0 : -1;
-    if (result == 0 && tool->source == TOOL_SCRIPTS)
-        result = script_folders(path, text, value, folder, capacity);
-    else if (result == 0)
-        snprintf(folder, capacity, "%s", strncmp(value, "./", 2) == 0 ? value + 2 : value);
+    bool found = text && extract(text, config->folder, value, sizeof value);
     free(text);
-    return result;
+    if (!found)
+        return -1;
+    if (tool->source == TOOL_SCRIPTS) {
+        spell_location(path, value, strlen(value), directory, sizeof directory);
+        snprintf(folder, capacity, "%s/versions", directory);
+    } else {
+        snprintf(folder, capacity, "%s", strncmp(value, "./", 2) == 0 ? value + 2 : value);
+    }
+    return 0;
 }

@@ -14,7 +14,11 @@ int tool_configured_table(const struct tool *tool, const char *folder, char *sch
                           char *table, size_t table_capacity);
 
 /* Writes the folder of the migrations that the project configures for `tool`, relative to the current directory, or
- * several with commas between (Alembic's version_locations). Returns 0, or -1 if it configures none. */
+ * several with commas between (Alembic's version_locations, Flyway's locations). Returns 0, or -1 if it configures
+ * none. */
 int tool_configured_folder(const struct tool *tool, char *folder, size_t capacity);
+
+/* Whether the folders below that folder count too (Alembic's recursive_version_locations). */
+bool tool_configured_recursive(const struct tool *tool);
 
 #endif

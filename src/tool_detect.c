@@ -3,9 +3,11 @@
 
 #include <cjson/cJSON.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SEPARATORS " \t\r\n;&|()<>\"'`"
 
@@ -60,17 +62,35 @@ static bool has_phrase(char *const *words, size_t count, const char *phrase)
     return !*phrase;
 }
 
-/* Its program is called as a hundred other things are (`npm run migrate`, `bin/migrate`); its options are not. */
+/* Whether a command may begin behind `word`: in a shell, after a variable's setting, or nowhere before it. */
+static bool begins_command(const char *word)
+{
+    return !word || strcmp(word, "-c") == 0 || strcmp(word, "exec") == 0 || (*word != '-' && strchr(word, '='));
+}
+
+static bool is_option_of_golang_migrate(const char *word)
+{
+    static const char *const options[] = {"path", "source", "database"};
+    const char *name = word + strspn(word, "-");
+    for (size_t i = 0; name > word && i < sizeof options / sizeof options[0]; i++) {
+        size_t length = strlen(options[i]);
+        if (strncmp(name, options[i], length) == 0 && (name[length] == '\0' || name[length] == '='))
+            return true;
+    }
+    return false;
+}
+
+/* Its program is called as a hundred other things are (`npm run migrate`, `artisan migrate`): it must begin a command,
+ * and have one of its options. */
 static bool is_golang_migrate(char *const *words, size_t count)
 {
-    static const char *const options[] = {"-path", "-source", "-database"};
-    bool has_option = false;
-    for (size_t i = 1; i < count; i++)
-        for (size_t n = 0; n < sizeof options / sizeof options[0]; n++) {
-            const char *option = words[i] + (strncmp(words[i], "--", 2) == 0);
-            has_option |= strncmp(option, options[n], strlen(options[n])) == 0;
-        }
-    return has_option && has_phrase(words, count, "migrate");
+    bool has_begun = false;
+    for (size_t i = 0; i < count; i++) {
+        if (has_begun && is_option_of_golang_migrate(words[i]))
+            return true;
+        has_begun |= strcmp(base_name(words[i]), "migrate") == 0 && begins_command(i ? words[i - 1] : NULL);
+    }
+    return false;
 }
 
 static const char *told_by_words(const struct tool *tool, char *const *words, size_t count)
@@ -127,7 +147,7 @@ static void find(struct found *found, char *const *words, size_t count)
 
 static const struct tool *refuse(const struct found *found, struct err *err)
 {
-    char names[400];
+    char names[400], here[PATH_MAX];
     tool_names(names, sizeof names);
     if (found->tool)
         err_set(err, ERR_USAGE,
@@ -135,10 +155,10 @@ static const struct tool *refuse(const struct found *found, struct err *err)
                 found->tool->name, found->what, found->other->name, found->other_what);
     else
         err_set(err, ERR_USAGE,
-                "neither the command nor a file here tells the migration tool; say --tool NAME (LOCKSTEP_TOOL), "
-                "--target V (LOCKSTEP_TARGET), --target-files 'migrations/*.sql' (LOCKSTEP_TARGET_FILES) or "
-                "--applied-if CMD (LOCKSTEP_APPLIED_IF); NAME: %s",
-                names);
+                "neither the command nor a file in %.30s tells the tool; say --tool NAME (LOCKSTEP_TOOL), "
+                "--target V (LOCKSTEP_TARGET), --target-files 'migrations/*.sql' or --applied-if CMD "
+                "(LOCKSTEP_APPLIED_IF); NAME: %s",
+                getcwd(here, sizeof here) ? here : ".", names);
     return NULL;
 }
 

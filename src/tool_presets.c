@@ -7,8 +7,8 @@ const struct tool tool_presets_other[] = {
         .name = "alembic",
         .title = "Alembic",
         .migrate = "[\"alembic\", \"upgrade\", \"heads\"]",
-        .words = {"alembic", "flask db"},
-        .marks = {"alembic.ini", "migrations/alembic.ini"},
+        .words = {"alembic"},
+        .marks = {"alembic.ini"},
         .source = TOOL_SCRIPTS,
         .folders = {"alembic/versions", "migrations/versions"},
         .pattern = "^(.*)\\.py$",
@@ -20,6 +20,7 @@ const struct tool tool_presets_other[] = {
     {
         .name = "atlas",
         .title = "Atlas",
+        .reads_url = true,
         .migrate = "atlas migrate apply --url \"$DATABASE_URL\" --dir \"file://{folder}\"",
         .words = {"atlas"},
         .marks = {"atlas.hcl", "migrations/atlas.sum", "atlas.sum"},
@@ -37,6 +38,7 @@ const struct tool tool_presets_other[] = {
     {
         .name = "dbmate",
         .title = "dbmate",
+        .reads_url = true,
         .migrate = "[\"dbmate\", \"--no-dump-schema\", \"--migrations-dir\", \"{folder}\", \"migrate\"]",
         .words = {"dbmate"},
         .marks = {"db/migrations/*.sql /usr/local/bin/dbmate", "db/migrations/*.sql node_modules/.bin/dbmate"},
@@ -52,6 +54,7 @@ const struct tool tool_presets_other[] = {
     {
         .name = "diesel",
         .title = "Diesel",
+        .reads_url = true,
         .migrate = "[\"diesel\", \"migration\", \"run\", \"--migration-dir\", \"{folder}\"]",
         .words = {"diesel"},
         .marks = {"diesel.toml"},
@@ -67,9 +70,9 @@ const struct tool tool_presets_other[] = {
     {
         .name = "django",
         .title = "Django",
-        .migrate = "[\"python\", \"manage.py\", \"migrate\", \"--noinput\"]",
+        .migrate = "[\"python3\", \"manage.py\", \"migrate\", \"--noinput\"]",
         /* Migrations are in every installed package, under labels that only Django knows. */
-        .applied_if = "[\"python\", \"manage.py\", \"migrate\", \"--check\"]",
+        .applied_if = "[\"python3\", \"manage.py\", \"migrate\", \"--check\"]",
         .words = {"manage.py migrate", "django-admin migrate"},
         .marks = {"manage.py"},
     },
@@ -87,7 +90,7 @@ const struct tool tool_presets_other[] = {
         .table = "doctrine_migration_versions",
         .whole_path = true,
         /* The namespace is in no file name. */
-        .applied = "SELECT regexp_replace(version, '^.*\\\\', '') FROM {table}",
+        .applied = "SELECT regexp_replace(version, '^.*' || repeat(chr(92), 2), '') FROM {table}",
     },
     {
         .name = "ecto",
@@ -104,6 +107,20 @@ const struct tool tool_presets_other[] = {
         .applied = "SELECT version FROM (SELECT version, inserted_at FROM {table}) ecto",
     },
     {
+        .name = "flask",
+        .title = "Flask-Migrate",
+        .migrate = "[\"flask\", \"db\", \"upgrade\", \"heads\"]",
+        .words = {"flask db"},
+        .marks = {"migrations/alembic.ini"},
+        .source = TOOL_SCRIPTS,
+        .folders = {"migrations/versions"},
+        .pattern = "^(.*)\\.py$",
+        .except = "^__init__",
+        .table = "alembic_version",
+        .whole_path = true,
+        .applied = "SELECT version_num FROM {table}",
+    },
+    {
         .name = "flyway",
         .title = "Flyway",
         .migrate = "[\"flyway\", \"migrate\"]",
@@ -117,7 +134,7 @@ const struct tool tool_presets_other[] = {
         .repeatable = true,
         .twins = TOOL_TWINS_ONE,
         .table = "flyway_schema_history",
-        .schema_variable = "FLYWAY_DEFAULT_SCHEMA",
+        .schema_variables = {"FLYWAY_SCHEMAS", "FLYWAY_DEFAULT_SCHEMA"},
         .table_variable = "FLYWAY_TABLE",
         .applied = "SELECT CASE WHEN type LIKE '%BASELINE' THEN '<=' ELSE '' END || version FROM ("
                    "SELECT DISTINCT ON (version) version, type, success FROM {table} "
@@ -135,6 +152,7 @@ const struct tool tool_presets_other[] = {
     {
         .name = "golang-migrate",
         .title = "golang-migrate",
+        .reads_url = true,
         .migrate = "migrate -path \"{folder}\" -database \"$DATABASE_URL\" up",
         .words = {"migrate"}, /* tool_detect.c wants more than the name */
         .marks = {"migrations/*.up.sql /usr/local/bin/migrate", "db/migrations/*.up.sql /usr/local/bin/migrate"},
@@ -153,6 +171,7 @@ const struct tool tool_presets_other[] = {
     {
         .name = "goose",
         .title = "goose",
+        .reads_url = true,
         .migrate = "GOOSE_DRIVER=postgres GOOSE_DBSTRING=\"$DATABASE_URL\" goose -dir \"{folder}\" up",
         .words = {"goose"},
         .marks = {"migrations/*.sql /usr/local/bin/goose", "db/migrations/*.sql /usr/local/bin/goose"},
@@ -221,6 +240,7 @@ const struct tool tool_presets_other[] = {
     {
         .name = "refinery",
         .title = "refinery",
+        .reads_url = true,
         .migrate = "[\"refinery\", \"migrate\", \"-e\", \"DATABASE_URL\", \"-p\", \"{folder}\"]",
         .words = {"refinery"},
         .marks = {"refinery.toml"},
@@ -234,6 +254,7 @@ const struct tool tool_presets_other[] = {
     {
         .name = "sqitch",
         .title = "Sqitch",
+        .reads_url = true,
         .migrate = "sqitch deploy \"db:$DATABASE_URL\"",
         .words = {"sqitch"},
         .marks = {"sqitch.plan", "sqitch.conf"},
@@ -263,6 +284,7 @@ const struct tool tool_presets_other[] = {
     {
         .name = "sqlx",
         .title = "SQLx",
+        .reads_url = true,
         .migrate = "[\"sqlx\", \"migrate\", \"run\", \"--source\", \"{folder}\"]",
         .words = {"sqlx"},
         .marks = {"sqlx.toml", ".sqlx migrations", "migrations/*.sql /usr/local/bin/sqlx"},
@@ -281,6 +303,7 @@ const struct tool tool_presets_other[] = {
     {
         .name = "tern",
         .title = "tern",
+        .reads_url = true,
         .migrate = "tern migrate --migrations \"{folder}\" --conn-string \"$DATABASE_URL\"",
         .words = {"tern"},
         .marks = {"tern.conf", "migrations/tern.conf"},
@@ -297,6 +320,7 @@ const struct tool tool_presets_other[] = {
     {
         .name = "yoyo",
         .title = "yoyo",
+        .reads_url = true,
         .migrate = "yoyo apply --batch --database \"$DATABASE_URL\" \"{folder}\"",
         .words = {"yoyo", "yoyo-migrate"},
         .marks = {"yoyo.ini"},
@@ -306,7 +330,7 @@ const struct tool tool_presets_other[] = {
         .except = "(\\.rollback\\.sql$|^post-apply)",
         .table = "_yoyo_migration",
         .applied = "SELECT migration_id FROM {table}",
-        .failed = "SELECT 'yoyo_lock of process ' || pid, 'held since ' || ctime FROM {beside:yoyo_lock}",
+        .failed = "SELECT NULL, 'its lock is held by process ' || pid || ' since ' || ctime FROM {beside:yoyo_lock}",
         .remedy = "yoyo break-lock --database \"$DATABASE_URL\"",
     },
     {.name = NULL},

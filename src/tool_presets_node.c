@@ -2,7 +2,7 @@
  * not plain from them. */
 #include "tool_presets.h"
 
-#define BIN "node_modules/.bin/"
+#define BIN TOOL_NODE_BIN
 
 const struct tool tool_presets_node[] = {
     {
@@ -35,6 +35,7 @@ const struct tool tool_presets_node[] = {
     {
         .name = "graphile-migrate",
         .title = "Graphile Migrate",
+        .reads_url = true,
         .migrate = "[\"" BIN "graphile-migrate\", \"migrate\"]",
         .words = {"graphile-migrate"},
         .marks = {".gmrc", ".gmrc.js", ".gmrc.cjs", "migrations/committed"},
@@ -59,7 +60,8 @@ const struct tool tool_presets_node[] = {
         .table = "knex_migrations",
         .applied = "SELECT name FROM {table}",
         /* A row, not a lock of the server's: it stays when its owner is killed. */
-        .failed = "SELECT 'the lock in knex''s lock table', NULL FROM {table_lock} WHERE is_locked = 1",
+        .failed = "SELECT NULL, 'its lock is held, perhaps by a process that was killed' FROM {table_lock} "
+                  "WHERE is_locked = 1",
         .remedy = "npx knex migrate:unlock",
     },
     {
@@ -98,6 +100,7 @@ const struct tool tool_presets_node[] = {
         .source = TOOL_FILES,
         .folders = {"migrations", "db/migrations", "src/migrations", "dist/migrations"},
         .pattern = "^(.+)\\.(sql|[cm]?[jt]s)$",
+        .schema = "public", /* whatever the search path says */
         .table = "pgmigrations",
         .applied = "SELECT name FROM {table}",
         .lock = "7241865325823964",
@@ -105,6 +108,7 @@ const struct tool tool_presets_node[] = {
     {
         .name = "prisma",
         .title = "Prisma Migrate",
+        .reads_url = true,
         .migrate = "[\"" BIN "prisma\", \"migrate\", \"deploy\"]",
         .words = {"prisma"},
         .marks = {"prisma/schema.prisma", "prisma.config.*", "schema.prisma", "prisma/migrations/migration_lock.toml"},
@@ -112,8 +116,9 @@ const struct tool tool_presets_node[] = {
         .folders = {"prisma/migrations", "prisma/schema/migrations", "migrations", "db/migrations"},
         .pattern = "^(.+)$",
         .inside = "migration.sql",
-        .table = "_prisma_migrations",
+        .schema = "public",
         .schema_of_url = true,
+        .table = "_prisma_migrations",
         .applied = "SELECT migration_name FROM {table} WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL",
         .failed = "SELECT migration_name, logs FROM {table} WHERE finished_at IS NULL AND rolled_back_at IS NULL",
         .lock = "72707369",

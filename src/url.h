@@ -24,6 +24,7 @@ struct url {
     /* What the dialect says beside the keywords. NULL = the URL does not say. */
     const char *schema;           /* the first one of the search path, as the server calls it (unquoted, folded): from
                                    * schema, search_path, currentSchema, ...; NULL too if that is "$user" */
+    bool schema_is_alone;         /* it is the only one of the search path */
     const char *migrations_table; /* golang-migrate's x-migrations-table */
     bool migrations_table_quoted; /* ... which is written as SQL: "schema"."table" (x-migrations-table-quoted) */
     bool pooled;                  /* it looks like a pooler's: pgbouncer=true, Neon's and Supabase's names */
@@ -138,6 +139,9 @@ void url_show(const struct url *url, char *shown, size_t capacity);
 
 /* Writes `value` to `out` so that it may stand anywhere in a URL. */
 void url_encode(FILE *out, const char *value);
+
+/* Sets what `url` leaves to libpq's defaults, which not every driver has: who, where, which database. */
+void url_complete(struct url *url);
 
 /* Writes `url` as every driver reads it, postgres://user:password@host:port/database, with what of TLS and the options
  * were said. NULL without memory; the caller frees it. */

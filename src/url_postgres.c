@@ -273,6 +273,20 @@ void url_show(const struct url *url, char *shown, size_t capacity)
              port ? ":" : "", port ? port : "", database ? database : "");
 }
 
+void url_complete(struct url *url)
+{
+    static const char *const keywords[] = {"user", "password", "host", "port"};
+    for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++)
+        if (!url_get(url, keywords[i]) && url_or_default(url, keywords[i]))
+            url_set(url, keywords[i], url_or_default(url, keywords[i]));
+    const char *database = url_or_default(url, "dbname");
+    if (!url_get(url, "dbname"))
+        url_set(url, "dbname", database ? database : url_get(url, "user"));
+    const char *mode = getenv("PGSSLMODE"); /* without it the default is the driver's own */
+    if (!url_get(url, "sslmode") && mode && *mode)
+        url_set(url, "sslmode", mode);
+}
+
 void url_encode(FILE *out, const char *value)
 {
     for (; *value; value++)

@@ -57,9 +57,21 @@ static const char *first_schema(struct url_parser *p, const char *list)
     return *name && strcmp(name, "$user") != 0 ? name : NULL;
 }
 
+static bool has_one_item(const char *list)
+{
+    bool quoted = false;
+    for (; *list; list++) {
+        quoted ^= *list == '"';
+        if (*list == ',' && !quoted)
+            return false;
+    }
+    return true;
+}
+
 int url_set_search_path(struct url_parser *p, const char *list)
 {
     p->url->schema = first_schema(p, list);
+    p->url->schema_is_alone = p->url->schema && has_one_item(list);
     return *list ? url_add_setting(p, "search_path", list) : 0;
 }
 

@@ -19,6 +19,7 @@ struct work {
     char *texts;       /* of the rows, as migrations_id writes them */
     const char *limit; /* the highest "<=N", NULL = none */
     bool *there;       /* by index in the image's list */
+    bool *certain;     /* the same: it is a row itself, or comes behind one */
     bool *known;       /* by index in `rows` */
     size_t *stack;     /* of revisions whose parents are still to be marked */
     const char **names;
@@ -37,6 +38,7 @@ static void work_free(struct work *work)
     free(work->rows);
     free(work->texts);
     free(work->there);
+    free(work->certain);
     free(work->known);
     free(work->stack);
     free(work->names);
@@ -53,11 +55,13 @@ static int work_make(struct work *work, const struct migrations *image, const ch
         .rows = calloc(count + 1, sizeof *work->rows),
         .texts = malloc(bytes),
         .there = calloc(image->count + 1, sizeof *work->there),
+        .certain = calloc(image->count + 1, sizeof *work->certain),
         .known = calloc(count + 1, sizeof *work->known),
         .stack = calloc(image->count + 1, sizeof *work->stack),
         .names = calloc(image->count + count + 1, sizeof *work->names),
     };
-    bool made = work->own && work->rows && work->texts && work->there && work->known && work->stack && work->names;
+    bool made = work->own && work->rows && work->texts && work->there && work->certain && work->known && work->stack &&
+                work->names;
     return made ? 0 : -1;
 }
 
@@ -110,6 +114,7 @@ static size_t index_of(const struct work *work, const char *id)
 static void mark_ancestors(struct work *work)
 {
     size_t depth = 0;
+    memcpy(work->certain, work->there, work->image->count * sizeof *work->certain);
     for (size_t i = 0; i < work->image->count; i++)
         if (work->there[i])
             work->stack[depth++] = i;
@@ -123,6 +128,56 @@ static void mark_ancestors(struct work *work)
             }
         }
     }
+}
+
+/* Whether a parent of the migration is a row or comes behind one. */
+static bool follows_row(const struct work *work, const struct migration *migration)
+{
+    for (char **parent = migration->parents; *parent; parent++) {
+        size_t index = index_of(work, *parent);
+        if (index < work->image->count && work->certain[index])
+            return true;
+    }
+    return false;
+}
+
+/* A head that the image does not know may stand for revisions of the image that it followed, but not for one behind a
+ * row: the tool replaces a row by what comes behind it. */
+static void mark_descendants(struct work *work)
+{
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < work->image->count; i++)
+            if (!work->there[i] && !work->certain[i] && follows_row(work, &work->image->list[i]))
+                work->certain[i] = more = true;
+    }
+}
+
+/* Whether the id has a rank among others, and is no text. */
+static bool is_version(const struct id *id)
+{
+    return migrations_covers(id->ids, id->text, id->text);
+}
+
+/* A repeatable migration has a text for its id; that the database has another version of it means nothing when it also
+ * has newer versions than the image. */
+static bool is_replaced_by_newer(const struct work *work)
+{
+    const struct migrations *image = work->image;
+    const struct id *newest = NULL;
+    if (image->ids != TOOL_VERSION)
+        return false;
+    for (size_t i = 0; i < image->count; i++) {
+        if (!is_version(&work->own[i]))
+            continue;
+        if (!work->there[work->own[i].index])
+            return false;
+        newest = &work->own[i];
+    }
+    for (size_t i = 0; i < work->row_count; i++)
+        if (!work->known[i] && is_version(&work->rows[i]) && (!newest || by_id(&work->rows[i], newest) > 0))
+            return true;
+    return false;
 }
 
 /* Writes as many of `count` names as have room: "a, b and 3 more". */
@@ -145,8 +200,7 @@ static bool is_limit_unknown(const struct work *work)
 {
     for (size_t i = 0; work->limit && i < work->image->count; i++) {
         const struct id *own = &work->own[i];
-        if (migrations_covers(own->ids, own->text, own->text) &&
-            migrations_compare(own->ids, own->text, work->limit) >= 0)
+        if (is_version(own) && migrations_compare(own->ids, own->text, work->limit) >= 0)
             return false;
     }
     return work->limit;
@@ -162,8 +216,11 @@ static void conclude(struct verdict *verdict, struct work *work)
             work->names[verdict->unknown++] = work->rows[i].text;
     list_names(verdict->unknown_ids, sizeof verdict->unknown_ids, work->names, verdict->unknown);
     bool has_newer_head = verdict->unknown > 0 && work->image->count > 0 && work->image->list[0].parents;
+    bool has_newer_version = is_replaced_by_newer(work);
+    if (has_newer_head)
+        mark_descendants(work);
     for (size_t i = 0; i < work->image->count; i++)
-        if (!work->there[i] && !has_newer_head)
+        if (!work->there[i] && !has_newer_version && !(has_newer_head && !work->certain[i]))
             work->names[verdict->missing++] = migrations_name(&work->image->list[i]);
     list_names(verdict->missing_ids, sizeof verdict->missing_ids, work->names, verdict->missing);
     verdict->applied = verdict->missing == 0;

@@ -47,6 +47,13 @@ def test_a_crowd_migrates_once(stage, app, place):
     assert place.states() == ["succeeded"] and stage.runs()[0]["target"] == "applied-if"
 
 
+def test_the_version_may_have_a_name(stage, app, place):
+    """All images have the same check; with a name of its own a new one does not wait for what the last one did wrong."""
+    stage.start("--target", "image-1", target=None, migrate="exit 3").expect_exit(3)
+    stage.expect_all_started([stage.start("--target", "image-2", target=None, migrate=app.migration())])
+    assert place.states() == ["failed", "succeeded"] and [run["target"] for run in stage.runs()] == ["image-1", "image-2"]
+
+
 def test_nothing_pending_takes_no_lock(stage, app, place):
     """Also where nothing was ever recorded: the app's word is the truth."""
     stage.checks_apps = False

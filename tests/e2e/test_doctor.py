@@ -72,7 +72,7 @@ def test_on_an_empty_database(doctor, database):
     assert report["migrations"] == ["2, the newest 1700000000002_two"]
     assert report["--migrations"] == ["migrations"]
     assert report["--migrations-pattern"] == [r"^(.+)\.(sql|[cm]?[jt]s)$"]
-    assert report["--applied-sql"] == ['SELECT name FROM "pgmigrations"']
+    assert report["--applied-sql"] == ['SELECT name FROM "public"."pgmigrations"']
     assert report["--migrate"] == ["node_modules/.bin/node-pg-migrate up --migrations-dir migrations"]
     assert report["pending"] == ["2 of 2: 1700000000001_one and 1700000000002_two"]
     assert report["role"] == [f"app in database {database.name}"]
@@ -127,12 +127,53 @@ def test_a_tool_that_is_not_in_the_image(doctor, project):
     assert_fault(doctor(), "--migrate: ", MIGRATE, "not found")
 
 
+def test_a_tool_that_is_not_needed_now(doctor, project, database):
+    make(database, "1700000000001_one", "1700000000002_two")
+    (project / "node_modules" / ".bin" / MIGRATE).unlink()
+    report = doctor()
+    assert_works(report, "a start would work, and has nothing to migrate")
+    assert "not found" in report["warning"][0]
+
+
+def test_a_tool_of_npm_without_its_path(doctor, project):
+    """dbmate is a program of its own, which npm puts where no PATH leads."""
+    (project / "db" / "migrations").mkdir(parents=True)
+    (project / "db" / "migrations" / "1_a.sql").touch()
+    (project / "node_modules" / ".bin" / MIGRATE).rename(project / "node_modules" / ".bin" / "dbmate")
+    report = doctor(LOCKSTEP_TOOL="dbmate")
+    assert_works(report)
+    assert report["--migrate"][0].startswith("node_modules/.bin/dbmate ")
+
+
+def test_a_history_that_is_elsewhere(doctor, lockstep, project, database):
+    """The tool uses another table: after a run that succeeded nothing is there still."""
+    env = {"PATH": os.environ["PATH"], "DATABASE_URL": database.url(), "LOCKSTEP_TOOL": MIGRATE}
+    run = subprocess.run([lockstep, "migrate"], cwd=project, env=env, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0 and "every start will migrate" in run.stderr and "--applied-sql" in run.stderr
+    assert_fault(doctor(), "every start will migrate", "--applied-sql", "pgmigrations")
+
+
+def test_a_version_that_has_failed(doctor, lockstep, project, database):
+    env = {"PATH": os.environ["PATH"], "DATABASE_URL": database.url(), "LOCKSTEP_TOOL": MIGRATE, "LOCKSTEP_MIGRATE": "echo no such column; exit 3"}
+    subprocess.run([lockstep, "migrate"], cwd=project, env=env, capture_output=True, timeout=120)
+    report = doctor()
+    assert_works(report)
+    assert report["last run"][0].startswith("1, failed, ") and report["last run"][0].endswith(": no such column")
+    assert "has failed 1 times" in report["warning"][0]
+    assert_fault(doctor(LOCKSTEP_MAX_ATTEMPTS="1"), "--max-attempts")
+
+
 def test_a_failed_migration(doctor, database):
     """It names the ids, the tool's own words and the remedy, as a start would."""
     database.query("CREATE TABLE failed (id text, log text); INSERT INTO failed VALUES ('1700000000002', 'division by zero'); "
                    "ALTER TABLE failed OWNER TO app")
     assert_fault(doctor(LOCKSTEP_FAILED_SQL="SELECT id, log FROM failed"), "1700000000002", "division by zero")
     assert database.lock_holder() is None
+
+
+def test_a_wrong_query_of_the_user(doctor):
+    assert_fault(doctor(LOCKSTEP_FAILED_SQL="selec x"), "--failed-sql (LOCKSTEP_FAILED_SQL)", "syntax error")
+    assert_fault(doctor(LOCKSTEP_APPLIED_SQL="selec x"), "--applied-sql (LOCKSTEP_APPLIED_SQL)", "syntax error")
 
 
 def test_a_role_that_may_not_read_the_tools_table(doctor, database):
@@ -153,6 +194,19 @@ def test_a_role_that_may_not_use_the_records(doctor, database, cluster, lockstep
     report = doctor(DATABASE_URL=database.url(role=role))
     assert report.status == CANNOT_GO_ON
     assert any("GRANT USAGE ON SCHEMA \"lockstep\"" in error for error in report["error"]), report.said
+
+
+def test_a_role_that_may_not_make_tables(doctor, database, cluster):
+    """Of Postgres 15 on nobody but the owner of the database may, in public."""
+    role = cluster.make_role(f"poor_{database.name}")
+    database.query(f'GRANT CREATE ON DATABASE {database.name} TO "{role}"; REVOKE CREATE ON SCHEMA public FROM PUBLIC')
+    report = doctor(DATABASE_URL=database.url(role=role))
+    assert_works(report)
+    assert "may not create tables in public" in report["warning"][0]
+
+
+def test_a_schema_of_a_strange_name(doctor, database, cluster):
+    assert_works(doctor("--schema", "o'x\"y"))
 
 
 def test_a_replica_migrates(doctor, new_stage, database):
@@ -199,11 +253,34 @@ def test_secrets_are_masked(doctor, database):
     assert "e2e-app" not in report.said
 
 
+@pytest.mark.parametrize("length", [400, 480, 490, 4000, 4060])
+def test_secrets_are_masked_before_a_line_is_cut(doctor, database, length):
+    report = doctor(LOCKSTEP_MIGRATE=f"echo {'x' * length} {database.url()}")
+    assert "e2e-" not in report.said
+
+
+@pytest.mark.parametrize("status, words", [(0, "applied"), (1, "pending")])
+def test_the_apps_own_check(doctor, status, words):
+    report = doctor("--applied-if", f"echo 2 migrations; exit {status}", "--migrate", "true", LOCKSTEP_TOOL=None)
+    assert_works(report, "a start would work" + (", and has nothing to migrate" if status == 0 else ""))
+    assert report[words] == [f"--applied-if ended with {status}: 2 migrations"]
+
+
+def test_a_check_that_is_not_there(doctor):
+    assert_fault(doctor("--applied-if", '["no-such-check"]', "--migrate", "true", LOCKSTEP_TOOL=None), "no-such-check", "not found")
+
+
+def test_migrations_of_another_pattern(doctor, project):
+    """Scripts of which none counts are an error, not "nothing is needed"."""
+    report = doctor("--migrations-pattern", r"^([0-9]+)_.*\.sql$")
+    assert report.status == USAGE and "migrations/17000000000" in report.said and "--migrations-pattern" in report.said
+
+
 @pytest.mark.parametrize("env, word", [
     ({"LOCKSTEP_TOOL": "nosuch"}, "nosuch"),
     ({"DATABASE_URL": "postgres://h/x?sslmode=maybe"}, "DATABASE_URL"),
     ({"LOCKSTEP_MIGRATIONS": "nowhere"}, "nowhere"),
-    ({"DATABASE_URL": None}, "LOCKSTEP_DATABASE"),
+    ({"DATABASE_URL": None}, "DATABASE_URL="),
 ])
 def test_bad_words(doctor, env, word):
     """What cannot be meant is one line and 64, as at a start."""

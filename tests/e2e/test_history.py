@@ -110,7 +110,7 @@ def test_failed_state_is_named_and_nothing_is_started(stage, tool):
     replicas = tool.crowd(3)
     for replica in replicas:
         replica.expect_exit(125)
-        assert replica.said("says that 002 did not end well (log of 002); mend the database, then start again")
+        assert replica.said("the migration tool would refuse to run: 002 did not end well (log of 002); mend the database, then start again")
     assert not stage.journal.starts() and not stage.journal.apps()
 
 
@@ -171,15 +171,12 @@ def test_waiters_of_another_image(stage, tool, database):
     """The run that ends is an older image's: what it applied is looked at, and the newer image migrates."""
     tool.make(1)
     tool.remove(3)
-    older = tool.leader()
+    older = stage.leader(target=None, migrate=tool.migration(before="hold", skip="003"))
     tool.add(3)
     newer = tool.start()
     newer.wait_event("waiting")
-    tool.remove(3)
     stage.release()
-    stage.expect_all_started([older])
-    tool.add(3)
-    stage.expect_all_started([newer])
+    stage.expect_all_started([older, newer])
     assert newer.saw("migrating") and applied(database) == ["001", "002", "003"]
 
 
@@ -260,17 +257,20 @@ def test_table_that_may_not_be_read(stage, tool, database):
     assert replica.said("permission denied for table history")
 
 
-def test_the_tools_own_lock_is_held_by_somebody(stage, tool, database):
-    """Prisma runs elsewhere without lockstep: whoever has our lock waits for the end of it, and does not fail."""
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "just begins"])
+def test_the_tools_own_lock_is_held_by_somebody(begun, stage, tool, database):
+    """Prisma runs elsewhere without lockstep: whoever has our lock waits for the end of it, and does not fail, also while
+    there is no table yet."""
     stage.lease = "20s"
     project = stage.directory / "project"
     for id in ("20260101000000_a", "20260102000000_b"):
         (project / "prisma" / "migrations" / id).mkdir(parents=True)
         (project / "prisma" / "migrations" / id / "migration.sql").write_text("SELECT 1;")
-    database.query('CREATE TABLE _prisma_migrations (id text, checksum text, finished_at timestamptz, migration_name text, logs text,'
-                   ' rolled_back_at timestamptz, started_at timestamptz, applied_steps_count int)')
-    database.query("INSERT INTO _prisma_migrations VALUES ('1', '', now(), '20260101000000_a'), ('2', '', NULL, '20260102000000_b')")
-    database.query("GRANT ALL ON _prisma_migrations TO app")
+    table = ("CREATE TABLE _prisma_migrations (id text, checksum text, finished_at timestamptz, migration_name text, logs text,"
+             " rolled_back_at timestamptz, started_at timestamptz, applied_steps_count int); GRANT ALL ON _prisma_migrations TO app;"
+             "INSERT INTO _prisma_migrations VALUES ('1', '', now(), '20260101000000_a'), ('2', '', NULL, '20260102000000_b')")
+    if begun:
+        database.query(table)
     for name in ("MIGRATIONS", "MIGRATIONS_PATTERN", "APPLIED_SQL", "FAILED_SQL"):
         del stage.env[f"LOCKSTEP_{name}"]
     stage.env.update({"LOCKSTEP_TOOL": "prisma"})
@@ -281,7 +281,9 @@ def test_the_tools_own_lock_is_held_by_somebody(stage, tool, database):
         replica = tool.start(inside=("env", "--chdir", project))
         replica.wait_event("unavailable")
         assert replica.said("Prisma Migrate is migrating without lockstep") and replica.said("(prisma by hand)")
-        cursor.execute("UPDATE _prisma_migrations SET finished_at = now()")
+        if not begun:
+            database.query(table)
+        database.query("UPDATE _prisma_migrations SET finished_at = now()")
     connection.close()
     stage.expect_all_started([replica])
     assert not stage.journal.starts()

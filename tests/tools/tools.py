@@ -224,9 +224,9 @@ TOOLS = {tool.name: tool for tool in (
     ),
     Tool(
         name="django",
-        programs={"python": "/usr/bin/python3"},
-        command="python manage.py migrate --noinput",
-        check="python manage.py migrate --check",
+        programs={"python3": "/usr/bin/python3"},
+        command="python3 manage.py migrate --noinput",
+        check="python3 manage.py migrate --check",
         asks="migrate --check",
         compare=CHECK,
         path="tasks/migrations/{serial:04d}_{name}.py",

@@ -28,8 +28,8 @@ static void presets_are_complete(void **state)
         bool has_pattern = tool->source != TOOL_JOURNAL && tool->source != TOOL_PLAN;
         CHECK(tool->name, has_pattern == (tool->pattern != NULL));
     }
-    assert_int_equal(count, 30);
-    assert_null(tool_find("PRISMA"));
+    assert_int_equal(count, 31);
+    assert_ptr_equal(tool_find("Prisma"), tool_find("prisma"));
     assert_null(tool_find(""));
 }
 
@@ -99,7 +99,7 @@ static void words_of_a_command_tell(void **state)
         {"python3 ./manage.py --settings=x migrate --noinput", "django"},
         {"alembic upgrade head", "alembic"},
         {"python -m alembic upgrade head", "alembic"},
-        {"flask --app web db upgrade", "alembic"},
+        {"flask --app web db upgrade", "flask"},
         {"bundle exec rails db:migrate", "rails"},
         {"bin/rails db:prepare", "rails"},
         {"bundle exec rake db:migrate", "rails"},
@@ -110,6 +110,12 @@ static void words_of_a_command_tell(void **state)
         {"PGSSLMODE=disable dbmate up", "dbmate"},
         {"migrate -path migrations -database \"$DATABASE_URL\" up", "golang-migrate"},
         {"/usr/bin/migrate --source=file://m --database $URL up", "golang-migrate"},
+        {"[\"sh\", \"-c\", \"exec migrate -path m -database $URL up\"]", "golang-migrate"},
+        {"PGSSLMODE=disable migrate -path m up", "golang-migrate"},
+        {"php artisan migrate --force --database=pgsql --path=x", "laravel"},
+        {"python manage.py --settings=x migrate --database=default", "django"},
+        {"sqlx migrate run --source m --database-url $URL", "sqlx"},
+        {"tern migrate --database x", "tern"},
         {"bin/migrate", NULL},
         {"bun run migrate", NULL},
         {"npm run db:migrate", NULL},
@@ -142,7 +148,7 @@ static void files_of_a_project_tell(void **state)
         {{"src/data-source.ts"}, "typeorm"},
         {{".sequelizerc"}, "sequelize"},
         {{"alembic.ini"}, "alembic"},
-        {{"migrations/alembic.ini"}, "alembic"},
+        {{"migrations/alembic.ini"}, "flask"},
         {{"manage.py"}, "django"},
         {{"bin/rails", "db/migrate/1_a.rb"}, "rails"},
         {{"bin/rails"}, NULL},
@@ -234,6 +240,18 @@ static void configuration_is_read(void **state)
          "def run():\n    context.configure(version_table=\"av\",\n      version_table_schema='s')", "s", "av"},
         {"alembic", "env.py", "context.configure(version_table_schema=target.schema)", "", ""},
         {"prisma", "prisma.config.ts", "migrations: { path: 'x' }", "", ""},
+        {"flyway", "flyway.toml", "[flyway]\ntable = \"ft\"\nschemas = [\"fs\", \"x\"]\n", "fs", "ft"},
+        {"flyway", "flyway.conf", "flyway.schemas=a,b\nflyway.defaultSchema=d\n", "d", ""},
+        {"knex", "knexfile.js", "x({searchPath: ['kp', 'public']})", "kp", ""},
+        {"knex", "knexfile.js", "x({searchPath: 'kp'})", "kp", ""},
+        {"knex", "knexfile.js", "x({migrations: {tableName: `${app}_m`}})", "", ""},
+        {"sequelize", "config/config.json",
+         "{\"development\": {\"migrationStorageTableName\": \"sm\", \"migrationStorageTableSchema\": \"ss\"},\n"
+         "\"production\": {\"migrationStorageTableName\": \"other\"}}",
+         "ss", "sm"},
+        {"sqitch", "sqitch.conf", "[engine \"pg\"]\n    registry = reg\n", "reg", ""},
+        {"typeorm", "src/data-source.ts", "new DataSource({ type: 'postgres', schema: 'ts' })", "ts", ""},
+        {"yoyo", "yoyo.ini", "[DEFAULT]\nmigration_table = ym\n", "", "ym"},
         {"rails", "config/database.yml", "x: 1", "", ""},
     };
     char schema[64], table[64];
@@ -263,7 +281,22 @@ static void configured_folders_are_read(void **state)
          "db/alembic/versions"},
         {"alembic", "alembic.ini", "[alembic]\nscript_location = %(here)s/mig  \n", "./mig/versions"},
         {"alembic", "alembic.ini", "[alembic]\nscript_location = app.db:mig\n", "app/db/mig/versions"},
-        {"alembic", "migrations/alembic.ini", "[alembic]\nscript_location = %(here)s\n", "migrations/versions"},
+        {"flask", "migrations/alembic.ini", "[alembic]\nscript_location = %(here)s\n", "migrations/versions"},
+        {"alembic", "alembic.ini", "[alembic]\r\nscript_location = db\r\nversion_locations =\r\n", "db/versions"},
+        {"flyway", "flyway.toml", "[flyway]\nlocations = [\"filesystem:a\", \"filesystem:b\"]\n",
+         "filesystem:a,filesystem:b"},
+        {"flyway", "flyway.conf", "flyway.url=x\nflyway.locations=filesystem:a\n", "filesystem:a"},
+        {"knex", "knexfile.js",
+         "module.exports = {\n  production: { migrations: { directory: './p' } },\n  development: {\n migrations: {\n"
+         "directory: './d' } } }",
+         "d"},
+        {"knex", "knexfile.js", "x = {development: {client: 'pg'},\n production: {migrations: {directory: './p'}}}",
+         NULL},
+        {"knex", "knexfile.js", "x({migrations: {directory: `${base}/m`}})", NULL},
+        {"sequelize", ".sequelizerc", "module.exports = { 'migrations-path': 'db/m' }", "db/m"},
+        {"sequelize", ".sequelizerc", "module.exports = { 'migrations-path': path.resolve('db', 'm') }", NULL},
+        {"sqitch", "sqitch.conf", "[core]\n\tengine = pg\n\ttop_dir = sql\n", "sql"},
+        {"yoyo", "yoyo.ini", "[DEFAULT]\nsources = ./db/migs\n", "db/migs"},
         {"alembic", "alembic.ini", "[alembic]\nscript_location = a\nversion_locations = %(here)s/v w/x app:y\n",
          "./v,w/x,app/y"},
         {"alembic", "alembic.ini",
@@ -277,6 +310,8 @@ static void configured_folders_are_read(void **state)
          "v,w"},
         {"alembic", "pyproject.toml", "[tool.alembic]\nscript_location = \"%(here)s/a\"\n", "./a/versions"},
         {"sql-migrate", "dbconfig.yml", "development:\n  dir: \"m\"\n", "m"},
+        {"sql-migrate", "dbconfig.yml",
+         "development:\n  dir: d\n\nproduction:\n  dialect: postgres\n\n  dir: p\nx:\n  dir: e\n", "p"},
         {"rails", "Gemfile", "", NULL},
     };
     char folder[64];
