@@ -103,15 +103,29 @@ static enum op_result ask(struct doctor *d, enum op op)
 
 /* ---- the server ------------------------------------------------------------------------------------------------- */
 
-static const char *cell(const struct doctor *d, int column)
+enum server_column {
+    SERVER_VERSION,
+    SERVER_STANDBY,
+    SERVER_TIME, /* ms */
+    SERVER_ROLE,
+    SERVER_DATABASE,
+    SERVER_MAY_CREATE, /* schemas */
+    SERVER_HAS_SCHEMA, /* of the records */
+    SERVER_MAY_USE,    /* it */
+    SERVER_FIRST_SCHEMA,
+    SERVER_MAY_MAKE_TABLES, /* there */
+};
+
+static const char *cell(const struct doctor *d, enum server_column column)
 {
-    return PQgetvalue(d->rows, 0, column);
+    return PQgetvalue(d->rows, 0, (int)column);
 }
 
 static void report_rights(struct doctor *d)
 {
-    const char *schema = d->options->schema, *user = cell(d, 3), *database = cell(d, 4);
-    bool may_create = cell(d, 5)[0] == 't', has_schema = cell(d, 6)[0] == 't', may_use = cell(d, 7)[0] == 't';
+    const char *schema = d->options->schema, *user = cell(d, SERVER_ROLE), *database = cell(d, SERVER_DATABASE);
+    bool may_create = cell(d, SERVER_MAY_CREATE)[0] == 't', has_schema = cell(d, SERVER_HAS_SCHEMA)[0] == 't',
+         may_use = cell(d, SERVER_MAY_USE)[0] == 't';
     doctor_say(d, "role", "%s in database %s", user, database);
     if (has_schema && !may_use)
         doctor_fault(
@@ -128,12 +142,12 @@ static void report_rights(struct doctor *d)
             database, user, schema, user, schema, user);
     else
         doctor_say(d, "records", has_schema ? "in the schema %s" : "the first run makes them in the schema %s", schema);
-    if (cell(d, 9)[0] == 'f')
+    if (cell(d, SERVER_MAY_MAKE_TABLES)[0] == 'f')
         doctor_say(
             d, "warning",
             "the role may not create tables in %s, the first schema of its search path, as most migrations do; GRANT "
             "CREATE ON SCHEMA \"%s\" TO \"%s\"",
-            cell(d, 8), cell(d, 8), user);
+            cell(d, SERVER_FIRST_SCHEMA), cell(d, SERVER_FIRST_SCHEMA), user);
 }
 
 /* Of the place if it is a Postgres. False if it does not answer. */
@@ -163,10 +177,10 @@ static bool report_server(struct doctor *d)
         doctor_fault(d, "%s", d->err.text);
         return false;
     }
-    int64_t now = clock_wall_ms(), ahead = strtoll(cell(d, 2), NULL, 10) - (asked + now) / 2;
+    int64_t now = clock_wall_ms(), ahead = strtoll(cell(d, SERVER_TIME), NULL, 10) - (asked + now) / 2;
     doctor_say(d, "server", "PostgreSQL %s%s, answers within %" PRId64 " ms; its clock is %" PRId64 " ms %s ours",
-               cell(d, 0), cell(d, 1)[0] == 't' ? ", a hot standby" : "", now - asked, ahead < 0 ? -ahead : ahead,
-               ahead < 0 ? "behind" : "ahead of");
+               cell(d, SERVER_VERSION), cell(d, SERVER_STANDBY)[0] == 't' ? ", a hot standby" : "", now - asked,
+               ahead < 0 ? -ahead : ahead, ahead < 0 ? "behind" : "ahead of");
     if (ahead > CLOCK_MAX_MS || ahead < -CLOCK_MAX_MS)
         doctor_say(d, "warning",
                    "the clocks differ; lockstep does not mind, but times in its records are the server's");
@@ -212,7 +226,7 @@ static bool report_look(struct doctor *d)
     if (verdict && !d->applied && last->state == RUN_SUCCEEDED && d->look.last_is_same_target) {
         char text[1000];
         history_unmoved(&d->plan->history, verdict, no_table, text, sizeof text);
-        doctor_fault(d, "%s", text);
+        doctor_say(d, "warning", "%s", text);
     }
     return true;
 }
