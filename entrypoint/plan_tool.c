@@ -52,6 +52,7 @@ int plan_tool(struct plan *plan, const struct options *options, struct err *err)
         .folder = options->migrations,
         .folder_what = "--migrations (LOCKSTEP_MIGRATIONS)",
         .pattern = options->migrations_pattern,
+        .variable = variable,
     };
     if (!ask.folder && tool->folder_variable) {
         const char *folder = variable(tool->folder_variable);

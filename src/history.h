@@ -27,7 +27,7 @@ struct history_plan {
 /* What the user says about the history; NULL where he says nothing. */
 struct history_words {
     const char *applied_sql, *failed_sql;
-    const char *(*variable)(const char *name); /* of the environment: the tool's own settings; NULL if it is not set */
+    tool_variable *variable; /* the tool's own settings */
 };
 
 /* Works out the queries for `tool` at the database `url`, `what` for people. `is_shared`: replicas meet there too. -1

@@ -53,7 +53,7 @@ static void set_quoted(struct place *place, const char *value)
         set_name(place->table, read.table, strlen(read.table));
 }
 
-static void set_variable(const char *(*variable)(const char *), const char *name, char value[NAME_MAX_BYTES])
+static void set_variable(tool_variable *variable, const char *name, char value[NAME_MAX_BYTES])
 {
     const char *said = name ? variable(name) : NULL;
     if (said && *said)
@@ -69,8 +69,8 @@ static void find_table(struct place *place, const struct tool *tool, const struc
         set_name(place->schema, tool->schema, strlen(tool->schema));
     set_name(place->table, tool->table, strlen(tool->table));
     struct place configured;
-    tool_configured_table(tool, image->folder, configured.schema, sizeof configured.schema, configured.table,
-                          sizeof configured.table);
+    tool_configured_table(tool, words->variable, image->folder, configured.schema, sizeof configured.schema,
+                          configured.table, sizeof configured.table);
     set_if_said(place->schema, configured.schema);
     set_if_said(place->table, configured.table);
     /* Said in full, as a pooler may refuse a search path. */

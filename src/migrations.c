@@ -192,7 +192,7 @@ int migrations_read(struct migrations *migrations, const struct migrations_ask *
     *migrations = (struct migrations){.list = NULL};
     if (result == 0 && ask->folder)
         result = read_set(&reading, ask->folder) == 0 ? 0 : blame(ask, err);
-    else if (result == 0 && tool_configured_folder(ask->tool, configured, sizeof configured) == 0 &&
+    else if (result == 0 && tool_configured_folder(ask->tool, ask->variable, configured, sizeof configured) == 0 &&
              is_there(ask->tool, configured))
         result = read_set(&reading, configured);
     else if (result == 0)

@@ -35,6 +35,7 @@ struct migrations_ask {
                            of the preset's that is there */
     const char *folder_what; /* what the user called it, for messages */
     const char *pattern;     /* NULL = the preset's */
+    tool_variable *variable; /* NULL = none is set */
 };
 
 /* Reads the image's migrations. Files that are no migrations (pattern, hidden ones, *.d.ts) are left out; a file that

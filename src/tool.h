@@ -81,6 +81,9 @@ struct tool {
     const char *environment[TOOL_WORDS_MAX]; /* NAME=VALUE that the command needs under our lock, unless it is set */
 };
 
+/* The value of an environment variable, NULL if it is not set: src/ reads none itself. */
+typedef const char *tool_variable(const char *name);
+
 /* The preset `name`, in any case, or NULL. */
 const struct tool *tool_find(const char *name);
 

@@ -176,12 +176,12 @@ static const char *end_of_block(const char *at, size_t indent)
 }
 
 /* Leaves only the part of the environment that counts, if there is one and it says all by itself. */
-static void narrow(const struct config *config, char *text)
+static void narrow(const struct config *config, tool_variable *variable, char *text)
 {
     char expression[128];
     regex_t compiled;
     regmatch_t groups[2];
-    const char *name = config->block_variable ? getenv(config->block_variable) : NULL;
+    const char *name = variable && config->block_variable ? variable(config->block_variable) : NULL;
     name = name && *name ? name : config->block;
     if (!name || name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] ||
         (size_t)snprintf(expression, sizeof expression, "[\n{,]([ \t]*)[\"']?%s[\"']?[ \t]*:", name) >=
@@ -201,8 +201,9 @@ static void narrow(const struct config *config, char *text)
 }
 
 /* The text of the first of the tool's files that is there, and says `expression` unless that is NULL; its path. The
- * caller frees. */
-static char *load_first(const struct config *config, const char *expression, char *path, size_t capacity)
+ * caller frees. `variable` may be NULL where the files have no parts for environments. */
+static char *load_first(const struct config *config, tool_variable *variable, const char *expression, char *path,
+                        size_t capacity)
 {
     char value[VALUE_CAPACITY], *text = NULL;
     for (int i = 0; !text && i < FILES_MAX && config->files[i]; i++) {
@@ -211,7 +212,7 @@ static char *load_first(const struct config *config, const char *expression, cha
             snprintf(path, capacity, "%s", found.gl_pathv[0]);
             text = load(path);
             if (text)
-                narrow(config, text);
+                narrow(config, variable, text);
         }
         globfree(&found);
         if (text && expression && !extract(text, expression, value, sizeof value)) {
@@ -268,7 +269,7 @@ static int join(const char *list, const char *separators, const char *config, ch
 static char *load_environment_script(const struct config *config, const char *folder)
 {
     char path[4096], value[VALUE_CAPACITY], directory[VALUE_CAPACITY];
-    char *text = config ? load_first(config, config->folder, path, sizeof path) : NULL, *script = NULL;
+    char *text = config ? load_first(config, NULL, config->folder, path, sizeof path) : NULL, *script = NULL;
     if (text && extract(text, config->folder, value, sizeof value)) {
         spell_location(path, value, strlen(value), directory, sizeof directory);
         snprintf(path, sizeof path, "%s/env.py", directory);
@@ -282,8 +283,8 @@ static char *load_environment_script(const struct config *config, const char *fo
     return script;
 }
 
-int tool_configured_table(const struct tool *tool, const char *folder, char *schema, size_t schema_capacity,
-                          char *table, size_t table_capacity)
+int tool_configured_table(const struct tool *tool, tool_variable *variable, const char *folder, char *schema,
+                          size_t schema_capacity, char *table, size_t table_capacity)
 {
     char path[4096];
     const struct config *config = config_of(tool);
@@ -293,7 +294,7 @@ int tool_configured_table(const struct tool *tool, const char *folder, char *sch
         text = load_environment_script(config, folder);
         config = &environment_script;
     } else if (config) {
-        text = load_first(config, NULL, path, sizeof path);
+        text = load_first(config, variable, NULL, path, sizeof path);
     }
     if (!text)
         return 0;
@@ -313,7 +314,7 @@ bool tool_configured_recursive(const struct tool *tool)
 {
     char path[4096], value[VALUE_CAPACITY];
     const struct config *config = config_of(tool);
-    char *text = config ? load_first(config, RECURSIVE, path, sizeof path) : NULL;
+    char *text = config ? load_first(config, NULL, RECURSIVE, path, sizeof path) : NULL;
     bool is_true = text && extract(text, RECURSIVE, value, sizeof value) && strcmp(value, "true") == 0;
     free(text);
     return is_true;
@@ -323,7 +324,7 @@ static int configured_folders(const struct tool *tool, const struct config *conf
 {
     char path[4096], list[VALUE_CAPACITY], unused[8];
     bool is_alembic = tool->source == TOOL_SCRIPTS;
-    char *text = load_first(config, config->folders, path, sizeof path);
+    char *text = load_first(config, NULL, config->folders, path, sizeof path);
     bool colons = text && is_alembic && extract(text, COLONS_SEPARATE, unused, sizeof unused);
     int result = text && extract(text, config->folders, list, sizeof list)
                      ? join(list, colons ? ":" SEPARATORS : SEPARATORS, is_alembic ? path : NULL, folders, capacity)
@@ -332,13 +333,13 @@ static int configured_folders(const struct tool *tool, const struct config *conf
     return result;
 }
 
-int tool_configured_folder(const struct tool *tool, char *folder, size_t capacity)
+int tool_configured_folder(const struct tool *tool, tool_variable *variable, char *folder, size_t capacity)
 {
     char path[4096], value[VALUE_CAPACITY], directory[VALUE_CAPACITY];
     const struct config *config = config_of(tool);
     if (config && config->folders && configured_folders(tool, config, folder, capacity) == 0)
         return 0;
-    char *text = config && config->folder ? load_first(config, config->folder, path, sizeof path) : NULL;
+    char *text = config && config->folder ? load_first(config, variable, config->folder, path, sizeof path) : NULL;
     bool found = text && extract(text, config->folder, value, sizeof value);
     free(text);
     if (!found)

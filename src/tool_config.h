@@ -10,13 +10,13 @@
 /* Writes the names of the history table, raw and without quotes, that the project configures for `tool`, "" for one
  * that it does not. `folder` is where the migrations were found (Alembic's env.py is above it). Returns how many were
  * found. */
-int tool_configured_table(const struct tool *tool, const char *folder, char *schema, size_t schema_capacity,
-                          char *table, size_t table_capacity);
+int tool_configured_table(const struct tool *tool, tool_variable *variable, const char *folder, char *schema,
+                          size_t schema_capacity, char *table, size_t table_capacity);
 
 /* Writes the folder of the migrations that the project configures for `tool`, relative to the current directory, or
  * several with commas between (Alembic's version_locations, Flyway's locations). Returns 0, or -1 if it configures
  * none. */
-int tool_configured_folder(const struct tool *tool, char *folder, size_t capacity);
+int tool_configured_folder(const struct tool *tool, tool_variable *variable, char *folder, size_t capacity);
 
 /* Whether the folders below that folder count too (Alembic's recursive_version_locations). */
 bool tool_configured_recursive(const struct tool *tool);

@@ -282,8 +282,8 @@ void url_complete(struct url *url)
     const char *database = url_or_default(url, "dbname");
     if (!url_get(url, "dbname"))
         url_set(url, "dbname", database ? database : url_get(url, "user"));
-    const char *mode = getenv("PGSSLMODE"); /* without it the default is the driver's own */
-    if (!url_get(url, "sslmode") && mode && *mode)
+    const char *mode = url_or_default(url, "sslmode");
+    if (!url_get(url, "sslmode") && mode && strcmp(mode, "prefer") != 0) /* not every driver knows it */
         url_set(url, "sslmode", mode);
 }
 

@@ -218,6 +218,29 @@ static void nothing_found_says_what_to_add(void **state)
         CHECK(said[i], strstr(err.text, said[i]) != NULL);
 }
 
+static const char *no_variable(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
+static const char *production(const char *name)
+{
+    return strcmp(name, "NODE_ENV") == 0 ? "production" : NULL;
+}
+
+static void the_environments_own_part_counts(void **state)
+{
+    char folder[64];
+    (void)state;
+    kit_make_of("knexfile.js", "module.exports = {\n  development: { migrations: { directory: './d' } },\n"
+                               "  production: {\n    migrations: { directory: './p' } } }");
+    assert_int_equal(tool_configured_folder(tool_find("knex"), production, folder, sizeof folder), 0);
+    assert_string_equal(folder, "p");
+    assert_int_equal(tool_configured_folder(tool_find("knex"), no_variable, folder, sizeof folder), 0);
+    assert_string_equal(folder, "d");
+}
+
 static void configuration_is_read(void **state)
 {
     static const struct {
@@ -260,8 +283,8 @@ static void configuration_is_read(void **state)
         kit_fresh_directory();
         kit_make("versions/x");
         kit_make_of(rows[i].path, rows[i].content);
-        int found =
-            tool_configured_table(tool_find(rows[i].tool), "versions", schema, sizeof schema, table, sizeof table);
+        int found = tool_configured_table(tool_find(rows[i].tool), no_variable, "versions", schema, sizeof schema,
+                                          table, sizeof table);
         CHECK_TEXT(rows[i].content, schema, rows[i].schema);
         CHECK_TEXT(rows[i].content, table, rows[i].table);
         CHECK_NUMBER(rows[i].content, found, (*rows[i].schema != '\0') + (*rows[i].table != '\0'));
@@ -319,7 +342,7 @@ static void configured_folders_are_read(void **state)
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
         kit_fresh_directory();
         kit_make_of(rows[i].path, rows[i].content);
-        int result = tool_configured_folder(tool_find(rows[i].tool), folder, sizeof folder);
+        int result = tool_configured_folder(tool_find(rows[i].tool), no_variable, folder, sizeof folder);
         CHECK_TEXT(rows[i].content, result == 0 ? folder : NULL, rows[i].folder);
     }
 }
@@ -336,6 +359,7 @@ int unit_tool(void)
         UNIT_IN_DIRECTORY(words_count_before_files),
         UNIT_IN_DIRECTORY(two_tools_are_one_too_many),
         UNIT_IN_DIRECTORY(nothing_found_says_what_to_add),
+        UNIT_IN_DIRECTORY(the_environments_own_part_counts),
         UNIT_IN_DIRECTORY(configuration_is_read),
         UNIT_IN_DIRECTORY(configured_folders_are_read),
     };
