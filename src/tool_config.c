@@ -13,9 +13,8 @@
 #define VALUE_CAPACITY 1024
 #define STRING         "[ \t\n]*[:=][ \t\n]*[\"'`]([^\"'`]+)[\"'`]"
 #define INI(key)       "\n[ \t]*" key "[ \t]*[:=][ \t]*[\"']?([^\n\"'#]*[^\n\"'# \t])"
-#define LIST(key)                                                                                                      \
-    "\n[ \t]*" key "[ \t]*[:=]([^\n]*(\n[ \t]+[^\n]*[^] \t\n][^\n]*)*)" /* over several lines, perhaps                 \
-                                                                         */
+/* Over several lines, perhaps. */
+#define LIST(key)  "\n[ \t]*" key "[ \t]*[:=]([^\n]*(\n[ \t]+[^\n]*[^] \t\n][^\n]*)*)"
 #define SEPARATORS "\"'`[], \t\n"
 
 /* The first group that matches in an expression is what it looks for; NULL = the tool configures it nowhere that is
@@ -322,7 +321,7 @@ bool tool_configured_recursive(const struct tool *tool)
 
 static int configured_folders(const struct tool *tool, const struct config *config, char *folders, size_t capacity)
 {
-    char path[4096], list[VALUE_CAPACITY], unused[8];
+    char path[4096], list[VALUE_CAPACITY], unused[16];
     bool is_alembic = tool->source == TOOL_SCRIPTS;
     char *text = load_first(config, NULL, config->folders, path, sizeof path);
     bool colons = text && is_alembic && extract(text, COLONS_SEPARATE, unused, sizeof unused);

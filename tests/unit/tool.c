@@ -305,6 +305,8 @@ static void configured_folders_are_read(void **state)
         {"alembic", "alembic.ini", "[alembic]\nscript_location = %(here)s/mig  \n", "./mig/versions"},
         {"alembic", "alembic.ini", "[alembic]\nscript_location = app.db:mig\n", "app/db/mig/versions"},
         {"flask", "migrations/alembic.ini", "[alembic]\nscript_location = %(here)s\n", "migrations/versions"},
+        {"alembic", "alembic.ini",
+         "[alembic]\nscript_location = a\nversion_path_separator = os\nversion_locations = v:w\n", "v,w"},
         {"alembic", "alembic.ini", "[alembic]\r\nscript_location = db\r\nversion_locations =\r\n", "db/versions"},
         {"flyway", "flyway.toml", "[flyway]\nlocations = [\"filesystem:a\", \"filesystem:b\"]\n",
          "filesystem:a,filesystem:b"},
