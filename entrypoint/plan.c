@@ -63,6 +63,8 @@ static int find_target(struct plan *plan, const struct options *options, struct 
 {
     if (options->preset && !options->commands[COMMAND_APPLIED_IF])
         return plan_tool(plan, options, err);
+    if (options->preset)
+        plan_say_check(options);
     if (options->target_files.count)
         return target_of_files(options->target_files.items, options->target_files.count, plan->target, err);
     snprintf(plan->target, sizeof plan->target, "%s", options->target ? options->target : "applied-if");

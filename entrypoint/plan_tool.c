@@ -74,6 +74,15 @@ int plan_tool(struct plan *plan, const struct options *options, struct err *err)
     return result;
 }
 
+void plan_say_check(const struct options *options)
+{
+    bool is_found = options->preset_why[0];
+    log_say(is_found ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, EVENT_STARTING,
+            LOG_FIELDS(LOG_TEXT("tool", options->preset->name)),
+            "taking the tool to be %s%s%s: its own check says whether something is pending", options->preset->title,
+            is_found ? ", because of " : "", options->preset_why);
+}
+
 static bool is_found(const char *program, char *const environment[])
 {
     char path[LAUNCH_PATH_CAPACITY];
