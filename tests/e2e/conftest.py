@@ -49,9 +49,12 @@ def pytest_unconfigure(config):
 
 def pytest_collection_modifyitems(items):
     """Spreads the modules that wait longest evenly among the others: together they would keep one worker long after the rest."""
-    longest = ("test_redis_soak.py", "test_redis_sentinel.py")
-    slow = sorted((item for item in items if item.path.name in longest), key=lambda item: longest.index(item.path.name))
-    items[:] = [item for item in items if item.path.name not in longest]
+    longest = ("test_redis_soak", "test_redis_sentinel", "test_redis_cluster", "test_redis_faults", "test_faults", "test_pooler")
+
+    def rank(item):
+        return next((n for n, name in enumerate(longest) if item.path.name.startswith(name)), None)
+    slow = sorted((item for item in items if rank(item) is not None), key=rank)
+    items[:] = [item for item in items if rank(item) is None]
     for n, item in enumerate(slow):
         items.insert(n * (len(items) // len(slow)), item)
 
