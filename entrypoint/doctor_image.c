@@ -129,6 +129,7 @@ static void become_check(const struct doctor *d, int output)
     char path[LAUNCH_PATH_CAPACITY];
     struct err err;
     char **environment = environment_of_check(d->options, environ, user_home(&d->plan->who));
+    dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
     dup2(output, STDOUT_FILENO);
     dup2(output, STDERR_FILENO);
     int status = launch_find(argv[0], environment, path, &err);
@@ -170,7 +171,7 @@ void doctor_check(struct doctor *d)
     int status = run_check(d, &tail);
     d->applied = status == 0;
     if (status == EXIT_NOT_FOUND || status == EXIT_NOT_EXECUTABLE || status < 0)
-        return; /* which report_missing says */
+        return; /* which doctor_missing says */
     doctor_say(d, d->applied ? "applied" : "pending", "--applied-if ended with %d%s%s", status,
                *tail.last_line ? ": " : "", tail.last_line);
 }
