@@ -121,6 +121,11 @@ static const char *cell(const struct doctor *d, enum server_column column)
     return PQgetvalue(d->rows, 0, (int)column);
 }
 
+/* Of the schema, the role, and both again. */
+#define GRANT_RECORDS                                                                                                  \
+    "GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA \"%s\" TO "  \
+    "\"%s\""
+
 static void report_rights(struct doctor *d)
 {
     const char *schema = d->options->schema, *user = cell(d, SERVER_ROLE), *database = cell(d, SERVER_DATABASE);
@@ -128,18 +133,12 @@ static void report_rights(struct doctor *d)
          may_use = cell(d, SERVER_MAY_USE)[0] == 't';
     doctor_say(d, "role", "%s in database %s", user, database);
     if (has_schema && !may_use)
-        doctor_fault(
-            d,
-            "the role may not use the record tables; GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; GRANT SELECT, INSERT, "
-            "UPDATE, DELETE ON ALL TABLES IN SCHEMA \"%s\" TO \"%s\"",
-            schema, user, schema, user);
+        doctor_fault(d, "the role may not use the record tables; " GRANT_RECORDS, schema, user, schema, user);
     else if (!has_schema && !may_create)
-        doctor_fault(
-            d,
-            "the record tables are not there and the role may not make them; GRANT CREATE ON DATABASE \"%s\" TO "
-            "\"%s\"; or let a DBA apply what `lockstep schema` prints, then GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; "
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA \"%s\" TO \"%s\"",
-            database, user, schema, user, schema, user);
+        doctor_fault(d,
+                     "the record tables are not there and the role may not make them; GRANT CREATE ON DATABASE \"%s\" "
+                     "TO \"%s\"; or let a DBA apply what `lockstep schema` prints, then " GRANT_RECORDS,
+                     database, user, schema, user, schema, user);
     else
         doctor_say(d, "records", has_schema ? "in the schema %s" : "the first run makes them in the schema %s", schema);
     if (cell(d, SERVER_MAY_MAKE_TABLES)[0] == 'f')

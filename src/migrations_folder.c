@@ -77,7 +77,7 @@ static int add_repeatable(struct reading *reading, const char *path)
     return migrations_add(reading, raw, (size_t)size, NULL, path, NULL);
 }
 
-static bool is_script(const char *name)
+static bool could_be_migration(const char *name)
 {
     static const char *const ends[] = {".sql", ".js", ".cjs", ".mjs", ".ts", ".cts", ".mts",
                                        ".py",  ".rb", ".php", ".go",  ".rs", ".exs"};
@@ -91,11 +91,11 @@ static int visit_file(struct reading *reading, const char *path, const char *nam
 {
     regmatch_t group;
     struct stat status;
-    if (is_script(name) && !migrations_matches(reading, name, &group) && !reading->stranger[0])
+    bool matches = migrations_matches(reading, name, &group);
+    if (!matches && !reading->stranger[0] && could_be_migration(name))
         snprintf(reading->stranger, sizeof reading->stranger, "%s", path);
     bool repeats = reading->tool->repeatable && strncmp(name, "R__", 3) == 0 && ends_with(name, ".sql");
-    if ((!repeats && !migrations_matches(reading, name, &group)) || stat(path, &status) != 0 ||
-        !S_ISREG(status.st_mode))
+    if ((!repeats && !matches) || stat(path, &status) != 0 || !S_ISREG(status.st_mode))
         return 0;
     if (repeats)
         return add_repeatable(reading, path);

@@ -1,6 +1,7 @@
 #include "pg_records.h"
 
 #include "identity.h"
+#include "sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,16 +156,12 @@ enum look_column {
 int pg_records_init(struct pg_records *records, const char *schema)
 {
     char quoted[2 * PG_SCHEMA_CAPACITY + 3];
-    size_t n = 0;
-    quoted[n++] = '"';
-    for (const char *c = schema; *c && n + 3 < sizeof quoted; c++) {
-        if (*c == '"')
-            quoted[n++] = '"';
-        quoted[n++] = *c;
-    }
-    quoted[n++] = '"';
-    quoted[n] = '\0';
+    FILE *out = fmemopen(quoted, sizeof quoted, "w");
     *records = (struct pg_records){.sql = {NULL}};
+    if (!out)
+        return -1;
+    sql_quote(out, schema, '"');
+    fclose(out);
     for (int i = 0; i < PG_STATEMENTS; i++) {
         size_t capacity = strlen(texts[i]) + 10 * sizeof quoted;
         records->sql[i] = malloc(capacity);

@@ -199,22 +199,22 @@ static void narrow(const struct config *config, tool_variable *variable, char *t
     text[end - begin] = '\0';
 }
 
-/* The text of the first of the tool's files that is there, and says `expression` unless that is NULL; its path. The
- * caller frees. `variable` may be NULL where the files have no parts for environments. */
-static char *load_first(const struct config *config, tool_variable *variable, const char *expression, char *path,
-                        size_t capacity)
+/* The text of the first of the tool's files that is there, and says `expression` unless that is NULL; with its path and
+ * what it says. The caller frees. `variable` may be NULL where the files have no parts for environments. */
+static char *load_first(const struct config *config, tool_variable *variable, const char *expression,
+                        char path[PATH_CAPACITY], char value[VALUE_CAPACITY])
 {
-    char value[VALUE_CAPACITY], *text = NULL;
+    char *text = NULL;
     for (int i = 0; !text && i < FILES_MAX && config->files[i]; i++) {
         glob_t found = {.gl_pathc = 0};
         if (glob(config->files[i], 0, NULL, &found) == 0) {
-            snprintf(path, capacity, "%s", found.gl_pathv[0]);
+            snprintf(path, PATH_CAPACITY, "%s", found.gl_pathv[0]);
             text = load(path);
             if (text)
                 narrow(config, variable, text);
         }
         globfree(&found);
-        if (text && expression && !extract(text, expression, value, sizeof value)) {
+        if (text && expression && !extract(text, expression, value, VALUE_CAPACITY)) {
             free(text);
             text = NULL;
         }
@@ -267,9 +267,9 @@ static int join(const char *list, const char *separators, const char *config, ch
 /* env.py: where the configuration says, else in the script location that `folder` may be, else above it. */
 static char *load_environment_script(const struct config *config, const char *folder)
 {
-    char path[4096], value[VALUE_CAPACITY], directory[VALUE_CAPACITY];
-    char *text = config ? load_first(config, NULL, config->folder, path, sizeof path) : NULL, *script = NULL;
-    if (text && extract(text, config->folder, value, sizeof value)) {
+    char path[PATH_CAPACITY], value[VALUE_CAPACITY], directory[VALUE_CAPACITY];
+    char *text = config ? load_first(config, NULL, config->folder, path, value) : NULL, *script = NULL;
+    if (text) {
         spell_location(path, value, strlen(value), directory, sizeof directory);
         snprintf(path, sizeof path, "%s/env.py", directory);
         script = load(path);
@@ -285,7 +285,7 @@ static char *load_environment_script(const struct config *config, const char *fo
 int tool_configured_table(const struct tool *tool, tool_variable *variable, const char *folder, char *schema,
                           size_t schema_capacity, char *table, size_t table_capacity)
 {
-    char path[4096];
+    char path[PATH_CAPACITY], value[VALUE_CAPACITY];
     const struct config *config = config_of(tool);
     char *text = NULL;
     *schema = *table = '\0';
@@ -293,15 +293,15 @@ int tool_configured_table(const struct tool *tool, tool_variable *variable, cons
         text = load_environment_script(config, folder);
         config = &environment_script;
     } else if (config) {
-        text = load_first(config, variable, NULL, path, sizeof path);
+        text = load_first(config, variable, NULL, path, value);
     }
     if (!text)
         return 0;
     int found = extract(text, config->table, table, table_capacity);
     if (extract(text, config->schema, schema, schema_capacity)) {
         found++;
-    } else if (extract(text, config->schemas, path, sizeof path)) {
-        const char *first = path + strspn(path, SEPARATORS);
+    } else if (extract(text, config->schemas, value, sizeof value)) {
+        const char *first = value + strspn(value, SEPARATORS);
         snprintf(schema, schema_capacity, "%.*s", (int)strcspn(first, SEPARATORS), first);
         found += *schema != '\0';
     }
@@ -311,38 +311,36 @@ int tool_configured_table(const struct tool *tool, tool_variable *variable, cons
 
 bool tool_configured_recursive(const struct tool *tool)
 {
-    char path[4096], value[VALUE_CAPACITY];
+    char path[PATH_CAPACITY], value[VALUE_CAPACITY];
     const struct config *config = config_of(tool);
-    char *text = config ? load_first(config, NULL, RECURSIVE, path, sizeof path) : NULL;
-    bool is_true = text && extract(text, RECURSIVE, value, sizeof value) && strcmp(value, "true") == 0;
+    char *text = config ? load_first(config, NULL, RECURSIVE, path, value) : NULL;
+    bool is_true = text && strcmp(value, "true") == 0;
     free(text);
     return is_true;
 }
 
 static int configured_folders(const struct tool *tool, const struct config *config, char *folders, size_t capacity)
 {
-    char path[4096], list[VALUE_CAPACITY], unused[16];
+    char path[PATH_CAPACITY], list[VALUE_CAPACITY], unused[16];
     bool is_alembic = tool->source == TOOL_SCRIPTS;
-    char *text = load_first(config, NULL, config->folders, path, sizeof path);
+    char *text = load_first(config, NULL, config->folders, path, list);
     bool colons = text && is_alembic && extract(text, COLONS_SEPARATE, unused, sizeof unused);
-    int result = text && extract(text, config->folders, list, sizeof list)
-                     ? join(list, colons ? ":" SEPARATORS : SEPARATORS, is_alembic ? path : NULL, folders, capacity)
-                     : -1;
+    int result =
+        text ? join(list, colons ? ":" SEPARATORS : SEPARATORS, is_alembic ? path : NULL, folders, capacity) : -1;
     free(text);
     return result;
 }
 
 int tool_configured_folder(const struct tool *tool, tool_variable *variable, char *folder, size_t capacity)
 {
-    char path[4096], value[VALUE_CAPACITY], directory[VALUE_CAPACITY];
+    char path[PATH_CAPACITY], value[VALUE_CAPACITY], directory[VALUE_CAPACITY];
     const struct config *config = config_of(tool);
     if (config && config->folders && configured_folders(tool, config, folder, capacity) == 0)
         return 0;
-    char *text = config && config->folder ? load_first(config, variable, config->folder, path, sizeof path) : NULL;
-    bool found = text && extract(text, config->folder, value, sizeof value);
-    free(text);
-    if (!found)
+    char *text = config && config->folder ? load_first(config, variable, config->folder, path, value) : NULL;
+    if (!text)
         return -1;
+    free(text);
     if (tool->source == TOOL_SCRIPTS) {
         spell_location(path, value, strlen(value), directory, sizeof directory);
         snprintf(folder, capacity, "%s/versions", directory);
