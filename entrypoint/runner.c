@@ -26,6 +26,7 @@ struct runner {
     bool running, told_end;
     int status;
     int64_t lease_kill, stop_kill; /* what the leash was told, ms on CLOCK_BOOTTIME */
+    int64_t late_since;            /* when we first saw it late; 0 = it is not */
     struct watch *control;
     struct output *output;
     struct later *later;
@@ -74,7 +75,13 @@ void runner_order(struct runner *runner, const struct leash_order *order)
 void runner_watch(struct runner *runner, int64_t now)
 {
     int64_t due = runner->lease_kill < runner->stop_kill ? runner->lease_kill : runner->stop_kill;
-    if (runner->running && !runner->told_end && now - OVERDUE_MS > due)
+    if (!runner->running || runner->told_end)
+        return;
+    if (now < due)
+        runner->late_since = 0;
+    else if (!runner->late_since)
+        runner->late_since = now; /* after a pause both of us wake up late: it gets its chance */
+    else if (now - runner->late_since > OVERDUE_MS)
         kill(runner->leash.pid, SIGKILL); /* SIGCHLD brings us to runner_child_gone */
 }
 
@@ -205,6 +212,7 @@ void runner_start(struct runner *runner, const struct runner_job *job)
     runner->running = true;
     runner->lease_kill = job->kill_at;
     runner->stop_kill = INT64_MAX;
+    runner->late_since = 0;
     runner->control = watch_readable(runner->loop, runner->leash.control, on_news, runner);
     if (!runner->control)
         abort(); /* out of memory while a migration runs: the leash ends it */

@@ -42,12 +42,12 @@ def test_lockstep_is_stopped_and_the_command_ends_meanwhile(stage):
 
 
 def test_container_is_paused_longer_than_the_lease(stage, freezer):
-    """Case 9: docker pause: others take over; after the thaw the command is killed without coming to its end, and the
-    session it had open was terminated, so its next write is refused."""
+    """Case 9: docker pause: others take over; after the thaw the leash kills the command, and the session that this had open was
+    terminated, so that what it may do before is refused."""
     stage.database.query("CREATE TABLE written (token text)")
     stage.database.query("GRANT ALL ON written TO app")
     script = stage.script('$STAMP start; (while [ ! -e ' + str(stage.released) + ' ]; do echo "INSERT INTO written VALUES ($LOCKSTEP_TOKEN);"; '
-                          '$STAMP tick; sleep 0.02; done) | $SQL; $STAMP end')
+                          '$STAMP tick; sleep 0.02; done) | $SQL && $STAMP end')
     leader = stage.leader(migrate=script, inside=freezer.prefix)
     eventually(lambda: stage.database.query("SELECT 1 FROM written"), what="the first command writes")
     waiter = stage.waiter(migrate=script)
@@ -59,8 +59,10 @@ def test_container_is_paused_longer_than_the_lease(stage, freezer):
     eventually(lambda: rows("2"), what="the second command writes")
     freezer.thaw(leader)
     leader.wait_event("lost")
+    eventually(lambda: len(leader.tree()) == 1, what="the first command is gone")
     stage.release()
     stage.expect_all_started([leader, waiter])
+    assert not leader.said("was killed"), "the leash was not given its chance"
     assert rows("1") == before, "the paused command wrote after the other one had begun"
     assert {entry.token for entry in stage.journal.ends()} == {"2"}
     stage.checks_overlap = False  # after a thaw a process may do a step before anybody can stop it; only the fence holds

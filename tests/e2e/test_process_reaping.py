@@ -184,6 +184,18 @@ def test_leash_killed_lockstep_ends_the_tree(gate, spawn, tmp_path):
     assert "succeeded" not in [run["state"] for run in gate.runs()]
 
 
+def test_leash_stopped_lockstep_ends_the_tree(gate, spawn):
+    """pid1.md demand D: SIGSTOP of the leash: it cannot end the command when it must, so lockstep ends both, and says so."""
+    replica = spawn(gate.argv(actor("stubborn", 2), "--stop-grace", "1s", app=APP))
+    command = int(replica.wait_output("ready").split()[1])
+    os.kill(leash_of(replica, command), signal.SIGSTOP)
+    assert replica.end_by(signal.SIGTERM)[0] == 143
+    replica.finish()
+    assert not replica.survivors()
+    assert any("was killed" in event["message"] for event in replica.events("error"))
+    assert gate.last()["state"] == "interrupted"
+
+
 def test_stopped_longer_than_the_lease(gate, door, spawn, tmp_path):
     """locks.md case 8, pid1.md demand G: SIGSTOP of lockstep for longer than the lease of 3 s: the leash has the
     command dead before the lease is over (D + G + K = 2.7 s, whatever it ignores); after SIGCONT lockstep records no

@@ -121,7 +121,8 @@ def test_lockstep_is_stopped_and_the_command_ends_meanwhile(stage):
 
 @pytest.mark.parametrize("ignore", [0, 1], ids=["a command that ends", "a command that ignores SIGTERM"])
 def test_container_is_paused_longer_than_the_lease(stage, freezer, ignore):
-    """Case 9: docker pause: the successor waits out lease and Q; after the thaw the command is dead within 100 ms and records nothing."""
+    """Case 9: docker pause: the successor waits out lease and Q; after the thaw the command is killed, without the
+    grace G (1.2 s), and records nothing."""
     options = {"ignore": 1} if ignore else {}
     leader = stage.leader(migrate=stage.held_migration(**options), inside=freezer.prefix)
     waiter = stage.waiter()
@@ -139,7 +140,7 @@ def test_container_is_paused_longer_than_the_lease(stage, freezer, ignore):
     stage.checks_overlap = False  # after a thaw a process may do a step before anybody can stop it
     stage.journal.assert_tokens_grow()
     paused = stage.journal.commands()[0]
-    assert (paused.last - thawed) / 1e6 < 100, f"{(paused.last - thawed) / 1e6:.0f} ms after the thaw it was still alive"
+    assert (paused.last - thawed) / 1e9 < 1.2, f"{(paused.last - thawed) / 1e9:.2f} s after the thaw it was still alive"
 
 
 def test_pause_shorter_than_the_lease_but_not_than_the_deadline(stage, freezer):
