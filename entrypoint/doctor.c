@@ -1,57 +1,46 @@
 #include "doctor_internal.h"
 
-#include "clock.h"
 #include "exitcodes.h"
 #include "identity.h"
-#include "sql.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_MS  15000 /* for an answer */
-#define CLOCK_MAX_MS 60000 /* a difference that is worth a word: times in the records are the server's */
+#define PATIENCE_MS 15000 /* for an answer */
 
 /* ---- asking, one thing at a time -------------------------------------------------------------------------------- */
+
+void doctor_answered(struct doctor *d, enum op_result result, const struct err *err)
+{
+    d->waiting = false;
+    d->result = result;
+    if (err)
+        d->err = *err;
+    uv_stop(&d->loop);
+}
 
 static void on_reply(void *user, enum op op, enum op_result result, const struct look *look, const struct err *err)
 {
     struct doctor *d = user;
     if (!d->waiting || op != d->asked)
         return;
-    d->waiting = false;
-    d->result = result;
-    if (err)
-        d->err = *err;
+    doctor_answered(d, result, err);
     if (look) {
         d->look = *look;
         snprintf(d->blocked, sizeof d->blocked, "%s", look->blocked ? look->blocked : "");
         d->look.tail = d->look.blocked = NULL; /* valid in the callback only */
     }
-    uv_stop(&d->loop);
-}
-
-static void on_rows(void *user, struct pg_result *rows, const struct err *err, const char *sqlstate)
-{
-    struct doctor *d = user;
-    (void)sqlstate;
-    d->waiting = false;
-    d->result = err ? OP_REFUSED : OP_OK;
-    if (err)
-        d->err = *err;
-    d->rows = rows ? PQcopyResult(rows, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES) : NULL;
-    uv_stop(&d->loop);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct doctor *d = timer->data;
-    d->waiting = false;
-    d->result = OP_UNAVAILABLE;
-    err_set(&d->err, ERR_UNAVAILABLE, "%s does not answer", d->plan->place);
-    d->backend->ops->reset(d->backend);
-    uv_stop(&d->loop);
+    struct err err;
+    err_set(&err, ERR_UNAVAILABLE, "%s does not answer", d->asked_place);
+    d->asked_backend->ops->reset(d->asked_backend);
+    doctor_answered(d, OP_UNAVAILABLE, &err);
 }
 
 static void on_disconnected(void *user, const struct err *err)
@@ -68,7 +57,6 @@ static void on_woken(void *user)
 static void on_connected(void *user, bool pooled)
 {
     struct doctor *d = user;
-    d->connected = true;
     d->pooled = pooled;
 }
 
@@ -78,8 +66,11 @@ static void on_warned(void *user, enum event event, const char *text)
     doctor_say(user, "warning", "%s", text);
 }
 
-static enum op_result wait_for_answer(struct doctor *d)
+enum op_result doctor_wait(struct doctor *d, struct backend *asked, const char *place)
 {
+    d->asked_backend = asked;
+    d->asked_place = place;
+    d->waiting = true;
     uv_timer_start(&d->timer, on_timer, PATIENCE_MS, 0);
     while (d->waiting)
         uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -90,7 +81,6 @@ static enum op_result wait_for_answer(struct doctor *d)
 static enum op_result ask(struct doctor *d, enum op op)
 {
     const struct look_ask all = {.watch_from = INT64_MAX, .whole = true}; /* no run counts as watched */
-    d->waiting = true;
     d->asked = op;
     if (op == OP_LOOK)
         d->backend->ops->look(d->backend, &all);
@@ -98,96 +88,10 @@ static enum op_result ask(struct doctor *d, enum op op)
         d->backend->ops->lock(d->backend);
     else
         d->backend->ops->release(d->backend);
-    return wait_for_answer(d);
+    return doctor_wait(d, d->backend, d->plan->place);
 }
 
-/* ---- the server ------------------------------------------------------------------------------------------------- */
-
-enum server_column {
-    SERVER_VERSION,
-    SERVER_STANDBY,
-    SERVER_TIME, /* ms */
-    SERVER_ROLE,
-    SERVER_DATABASE,
-    SERVER_MAY_CREATE, /* schemas */
-    SERVER_HAS_SCHEMA, /* of the records */
-    SERVER_MAY_USE,    /* it */
-    SERVER_FIRST_SCHEMA,
-    SERVER_MAY_MAKE_TABLES, /* there */
-};
-
-static const char *cell(const struct doctor *d, enum server_column column)
-{
-    return PQgetvalue(d->rows, 0, (int)column);
-}
-
-/* Of the schema, the role, and both again. */
-#define GRANT_RECORDS                                                                                                  \
-    "GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA \"%s\" TO "  \
-    "\"%s\""
-
-static void report_rights(struct doctor *d)
-{
-    const char *schema = d->options->schema, *user = cell(d, SERVER_ROLE), *database = cell(d, SERVER_DATABASE);
-    bool may_create = cell(d, SERVER_MAY_CREATE)[0] == 't', has_schema = cell(d, SERVER_HAS_SCHEMA)[0] == 't',
-         may_use = cell(d, SERVER_MAY_USE)[0] == 't';
-    doctor_say(d, "role", "%s in database %s", user, database);
-    if (has_schema && !may_use)
-        doctor_fault(d, "the role may not use the record tables; " GRANT_RECORDS, schema, user, schema, user);
-    else if (!has_schema && !may_create)
-        doctor_fault(d,
-                     "the record tables are not there and the role may not make them; GRANT CREATE ON DATABASE \"%s\" "
-                     "TO \"%s\"; or let a DBA apply what `lockstep schema` prints, then " GRANT_RECORDS,
-                     database, user, schema, user, schema, user);
-    else
-        doctor_say(d, "records", has_schema ? "in the schema %s" : "the first run makes them in the schema %s", schema);
-    if (cell(d, SERVER_MAY_MAKE_TABLES)[0] == 'f')
-        doctor_say(
-            d, "warning",
-            "the role may not create tables in %s, the first schema of its search path, as most migrations do; GRANT "
-            "CREATE ON SCHEMA \"%s\" TO \"%s\"",
-            cell(d, SERVER_FIRST_SCHEMA), cell(d, SERVER_FIRST_SCHEMA), user);
-}
-
-/* Of the place if it is a Postgres. False if it does not answer. */
-static bool report_server(struct doctor *d)
-{
-    char *sql = NULL;
-    size_t size;
-    if (!d->backend->ops->query)
-        return true;
-    FILE *out = open_memstream(&sql, &size);
-    fputs("SELECT current_setting('server_version'), pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * "
-          "1000)::bigint, current_user, current_database(), has_database_privilege(current_database(), 'CREATE'), "
-          "schema.oid IS NOT NULL, coalesce(has_schema_privilege(schema.oid, 'USAGE') AND (run.oid IS NULL OR "
-          "has_table_privilege(run.oid, 'SELECT, INSERT, UPDATE')), false), current_schema(), "
-          "has_schema_privilege(current_schema(), 'CREATE') FROM (SELECT) one LEFT JOIN pg_namespace AS schema ON "
-          "nspname = ",
-          out);
-    sql_quote(out, d->options->schema, '\'');
-    fputs(" LEFT JOIN pg_class AS run ON relnamespace = schema.oid AND relname = 'run'", out);
-    fclose(out);
-    int64_t asked = clock_wall_ms();
-    d->waiting = true;
-    d->backend->ops->query(d->backend, sql, on_rows, d);
-    enum op_result result = wait_for_answer(d);
-    free(sql);
-    if (result != OP_OK || !d->rows) {
-        doctor_fault(d, "%s", d->err.text);
-        return false;
-    }
-    int64_t now = clock_wall_ms(), ahead = strtoll(cell(d, SERVER_TIME), NULL, 10) - (asked + now) / 2;
-    doctor_say(d, "server", "PostgreSQL %s%s, answers within %" PRId64 " ms; its clock is %" PRId64 " ms %s ours",
-               cell(d, SERVER_VERSION), cell(d, SERVER_STANDBY)[0] == 't' ? ", a hot standby" : "", now - asked,
-               ahead < 0 ? -ahead : ahead, ahead < 0 ? "behind" : "ahead of");
-    if (ahead > CLOCK_MAX_MS || ahead < -CLOCK_MAX_MS)
-        doctor_say(d, "warning",
-                   "the clocks differ; lockstep does not mind, but times in its records are the server's");
-    report_rights(d);
-    PQclear(d->rows);
-    d->rows = NULL;
-    return true;
-}
+/* ---- the report ------------------------------------------------------------------------------------------------- */
 
 /* What is there and what is not. False if that cannot be told. */
 static bool report_look(struct doctor *d)
@@ -242,9 +146,9 @@ static void report_lock(struct doctor *d)
         return;
     }
     doctor_say(d, "lock", "taken and given back%s",
-               !d->connected ? ""
-               : d->pooled   ? ", through a pooler: waiting replicas poll"
-                             : ", without a pooler in between");
+               !d->backend->ops->query ? ""
+               : d->pooled             ? ", through a pooler: waiting replicas poll"
+                                       : ", without a pooler in between");
     if (d->plan->has_history && !d->applied) { /* what stands in the way is only known under the lock */
         if (ask(d, OP_LOOK) != OP_OK)
             doctor_fault(d, "%s", d->err.text);
@@ -255,11 +159,10 @@ static void report_lock(struct doctor *d)
         doctor_fault(d, "%s", d->err.text);
 }
 
-static int open_place(struct doctor *d)
+struct backend_config doctor_config(struct doctor *d)
 {
     struct backend_config config =
         places_config(d->options, d->plan->target, d->plan->has_history ? &d->plan->history : NULL);
-    places_command(d->plan->migrate, d->mask, d->command);
     config.loop = &d->loop;
     config.command = d->command;
     config.holder = &d->me;
@@ -270,13 +173,20 @@ static int open_place(struct doctor *d)
                                                 .connected = on_connected,
                                                 .warned = on_warned};
     config.user = d;
+    return config;
+}
+
+static int open_place(struct doctor *d)
+{
     if (uv_loop_init(&d->loop) != 0)
         return err_set(&d->err, ERR_SYSTEM, "the event loop cannot be set up");
     uv_timer_init(&d->loop, &d->timer);
     d->timer.data = d;
+    places_command(d->plan->migrate, d->mask, d->command);
     if (identity_find(&d->me, &d->err) != 0)
         return -1;
     identity_find_container(&d->me);
+    struct backend_config config = doctor_config(d);
     d->backend = backend_open(&config, &d->err);
     return d->backend ? 0 : -1;
 }
@@ -292,7 +202,7 @@ int doctor(const struct options *options, const struct plan *plan, const struct 
     if (open_place(d) != 0) {
         doctor_fault(d, "%s", d->err.text);
     } else {
-        if (report_server(d) && report_look(d))
+        if (doctor_servers(d) && report_look(d))
             report_lock(d);
         d->backend->ops->close(d->backend);
     }

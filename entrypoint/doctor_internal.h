@@ -1,5 +1,5 @@
-/* What the two halves of the report share: doctor.c asks where replicas meet, doctor_image.c looks at what the image
- * has. */
+/* What the parts of the report share: doctor.c asks where replicas meet, doctor_server.c what servers those are,
+ * doctor_image.c looks at what the image has. */
 #ifndef LOCKSTEP_DOCTOR_INTERNAL_H
 #define LOCKSTEP_DOCTOR_INTERNAL_H
 
@@ -20,6 +20,8 @@ struct doctor {
     struct holder me;
     char command[PLACES_COMMAND_CAPACITY];
     enum op asked; /* OP_NONE = a query */
+    struct backend *asked_backend;
+    const char *asked_place;
     bool waiting;
     enum op_result result;
     struct look look;
@@ -27,7 +29,7 @@ struct doctor {
     char blocked[900];
     struct err err;
     PGresult *rows;
-    bool connected, pooled;
+    bool pooled;
     int faults;
 };
 
@@ -36,6 +38,19 @@ void doctor_say(struct doctor *d, const char *topic, const char *format, ...) __
 
 /* Prints what a start would fail for. */
 void doctor_fault(struct doctor *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What a start would open a meeting place with. */
+struct backend_config doctor_config(struct doctor *d);
+
+/* Waits for the answer of `asked`, which people know as `place`; it is told by doctor_answered. */
+enum op_result doctor_wait(struct doctor *d, struct backend *asked, const char *place);
+
+/* The answer that is waited for is there. `err` may be NULL. */
+void doctor_answered(struct doctor *d, enum op_result result, const struct err *err);
+
+/* Prints what Postgres servers a start would need: where replicas meet, where the records and the tool's table are.
+ * False if one of them does not answer. */
+bool doctor_servers(struct doctor *d);
 
 /* Print what the options and the preset come to; the commands; those of them that are not there. */
 void doctor_words(struct doctor *d);

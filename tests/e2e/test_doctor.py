@@ -236,7 +236,33 @@ def test_at_another_place(doctor, database, place, request):
     report = doctor(LOCKSTEP_LOCK=where, LOCKSTEP_NAME="default")
     assert_works(report)
     assert report["pending"] == ["1 of 2: 1700000000002_two"]
-    assert report["lock"][0].startswith("taken and given back")
+    assert report["lock"] == ["taken and given back"]
+    assert not report["server"] and re.match(r"PostgreSQL \d+.*its clock is \d+ ms", report["database"][0])
+    assert report["role"] == [f"app in database {database.name}"]
+    assert bool(report["records"]) == (place == "redis")
+
+
+def test_records_beside_a_lock_in_redis(doctor, database, redis_gate):
+    """Without a tool it is asked as well: the records are there."""
+    report = doctor("--lock", redis_gate.url(), "--name", "default", "--target", "v1", "--migrate", "true", LOCKSTEP_TOOL=None)
+    assert_works(report)
+    assert report["records"] == ["the first run makes them in the schema lockstep"]
+
+
+def test_a_lock_in_another_database(doctor, database, cluster):
+    """Each is told: the records are with the lock, the tool's table and what it makes are not."""
+    role = cluster.make_role(f"poor_{database.name}")
+    other = cluster.database()
+    database.query("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    report = doctor("--lock", other.url(), DATABASE_URL=database.url(role=role))
+    assert_works(report)
+    assert report["role"] == [f"app in database {other.name}", f"{role} in database {database.name}"]
+    assert len(report["server"]) == len(report["database"]) == len(report["records"]) == 1
+    assert "may not create tables in public" in report["warning"][0]
+
+
+def test_a_database_beside_the_lock_does_not_answer(doctor, folder):
+    assert_fault(doctor(LOCKSTEP_LOCK=f"file:{folder}", DATABASE_URL="postgres://app:e2e-app@127.0.0.1:1/x"), "port 1", "refused")
 
 
 def test_nobody_answers(doctor):

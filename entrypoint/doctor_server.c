@@ -1,0 +1,153 @@
+/* The servers that a start would need, if they are Postgres: version, clock, rights. */
+#include "doctor_internal.h"
+
+#include "clock.h"
+#include "sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CLOCK_MAX_MS 60000 /* a difference that is worth a word: times in the records are the server's */
+
+enum server_column {
+    SERVER_VERSION,
+    SERVER_STANDBY,
+    SERVER_TIME, /* ms */
+    SERVER_ROLE,
+    SERVER_DATABASE,
+    SERVER_MAY_CREATE, /* schemas */
+    SERVER_HAS_SCHEMA, /* of the records */
+    SERVER_MAY_USE,    /* it */
+    SERVER_FIRST_SCHEMA,
+    SERVER_MAY_MAKE_TABLES, /* there */
+};
+
+static const char *cell(const struct doctor *d, enum server_column column)
+{
+    return PQgetvalue(d->rows, 0, (int)column);
+}
+
+/* Of the schema, the role, and both again. */
+#define GRANT_RECORDS                                                                                                  \
+    "GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA \"%s\" TO "  \
+    "\"%s\""
+
+static void report_records(struct doctor *d)
+{
+    const char *schema = d->options->schema, *user = cell(d, SERVER_ROLE), *database = cell(d, SERVER_DATABASE);
+    bool may_create = cell(d, SERVER_MAY_CREATE)[0] == 't', has_schema = cell(d, SERVER_HAS_SCHEMA)[0] == 't',
+         may_use = cell(d, SERVER_MAY_USE)[0] == 't';
+    if (has_schema && !may_use)
+        doctor_fault(d, "the role may not use the record tables; " GRANT_RECORDS, schema, user, schema, user);
+    else if (!has_schema && !may_create)
+        doctor_fault(d,
+                     "the record tables are not there and the role may not make them; GRANT CREATE ON DATABASE \"%s\" "
+                     "TO \"%s\"; or let a DBA apply what `lockstep schema` prints, then " GRANT_RECORDS,
+                     database, user, schema, user, schema, user);
+    else
+        doctor_say(d, "records", has_schema ? "in the schema %s" : "the first run makes them in the schema %s", schema);
+}
+
+static void report_tables(struct doctor *d)
+{
+    if (cell(d, SERVER_MAY_MAKE_TABLES)[0] == 'f')
+        doctor_say(
+            d, "warning",
+            "the role may not create tables in %s, the first schema of its search path, as most migrations do; GRANT "
+            "CREATE ON SCHEMA \"%s\" TO \"%s\"",
+            cell(d, SERVER_FIRST_SCHEMA), cell(d, SERVER_FIRST_SCHEMA), cell(d, SERVER_ROLE));
+}
+
+static void on_rows(void *user, struct pg_result *rows, const struct err *err, const char *sqlstate)
+{
+    struct doctor *d = user;
+    (void)sqlstate;
+    d->rows = rows ? PQcopyResult(rows, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES) : NULL;
+    doctor_answered(d, err ? OP_REFUSED : OP_OK, err);
+}
+
+static enum op_result ask(struct doctor *d, struct backend *server, const char *place)
+{
+    char *sql = NULL;
+    size_t size;
+    FILE *out = open_memstream(&sql, &size);
+    fputs("SELECT current_setting('server_version'), pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * "
+          "1000)::bigint, current_user, current_database(), has_database_privilege(current_database(), 'CREATE'), "
+          "schema.oid IS NOT NULL, coalesce(has_schema_privilege(schema.oid, 'USAGE') AND (run.oid IS NULL OR "
+          "has_table_privilege(run.oid, 'SELECT, INSERT, UPDATE')), false), current_schema(), "
+          "has_schema_privilege(current_schema(), 'CREATE') FROM (SELECT) one LEFT JOIN pg_namespace AS schema ON "
+          "nspname = ",
+          out);
+    sql_quote(out, d->options->schema, '\'');
+    fputs(" LEFT JOIN pg_class AS run ON relnamespace = schema.oid AND relname = 'run'", out);
+    fclose(out);
+    server->ops->query(server, sql, on_rows, d);
+    enum op_result result = doctor_wait(d, server, place);
+    free(sql);
+    return result;
+}
+
+/* False if it does not answer. */
+static bool report_server(struct doctor *d, struct backend *server, const char *topic, const char *place)
+{
+    int64_t asked = clock_wall_ms();
+    if (ask(d, server, place) != OP_OK || !d->rows) {
+        doctor_fault(d, "%s", d->err.text);
+        return false;
+    }
+    int64_t now = clock_wall_ms(), ahead = strtoll(cell(d, SERVER_TIME), NULL, 10) - (asked + now) / 2;
+    doctor_say(d, topic, "PostgreSQL %s%s, answers within %" PRId64 " ms; its clock is %" PRId64 " ms %s ours",
+               cell(d, SERVER_VERSION), cell(d, SERVER_STANDBY)[0] == 't' ? ", a hot standby" : "", now - asked,
+               ahead < 0 ? -ahead : ahead, ahead < 0 ? "behind" : "ahead of");
+    if (ahead > CLOCK_MAX_MS || ahead < -CLOCK_MAX_MS)
+        doctor_say(d, "warning",
+                   "the clocks differ; lockstep does not mind, but times in its records are the server's");
+    doctor_say(d, "role", "%s in database %s", cell(d, SERVER_ROLE), cell(d, SERVER_DATABASE));
+    return true;
+}
+
+static void forget_rows(struct doctor *d)
+{
+    PQclear(d->rows);
+    d->rows = NULL;
+}
+
+static bool report_place(struct doctor *d, bool has_tables)
+{
+    if (!report_server(d, d->backend, "server", d->plan->place))
+        return false;
+    report_records(d);
+    if (has_tables)
+        report_tables(d);
+    forget_rows(d);
+    return true;
+}
+
+static bool report_database(struct doctor *d, bool has_records)
+{
+    struct backend_config config = doctor_config(d);
+    config.url = d->options->database;
+    config.history = NULL;
+    struct backend *database = backend_open(&config, &d->err);
+    if (!database) {
+        doctor_fault(d, "%s", d->err.text);
+        return false;
+    }
+    bool answers = report_server(d, database, "database", d->options->database_what);
+    if (answers && has_records)
+        report_records(d);
+    if (answers)
+        report_tables(d);
+    forget_rows(d);
+    database->ops->close(database);
+    return answers;
+}
+
+bool doctor_servers(struct doctor *d)
+{
+    bool is_split = backend_is_split(d->options->lock, options_records_database(d->options)),
+         is_elsewhere = is_split || (d->plan->has_history && !d->plan->history.is_shared);
+    return (!d->backend->ops->query || report_place(d, !is_elsewhere)) &&
+           (!is_elsewhere || report_database(d, is_split));
+}
