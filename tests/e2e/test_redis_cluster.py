@@ -109,8 +109,8 @@ def test_node_of_the_gate_dies(stage):
     bounded = stage.start("--connect-timeout", "2s", url=stage.database.url(server=other))
     bounded.expect_exit(125)
     assert "CLUSTERDOWN" in bounded.saw("error")[0]["message"] and "not whole" in bounded.log
-    owner.start()
     since = boottime_ns()
+    owner.start()
     assert_quarantined(since, stage.wait_command(2))
     stage.release()
     stage.expect_all_started([leader])
@@ -142,8 +142,8 @@ def test_another_node_takes_over(with_replica, how):
     eventually(lambda: stage.replica.caught_up_with(owner), what="the replica has the run")
     if how == "is stopped":
         leader.signal(signal.SIGSTOP)
-    owner.kill()
     since = boottime_ns()
+    owner.kill()
     eventually(lambda: stage.replica.role() == "master", what="the replica has taken over")
     assert_quarantined(since, stage.wait_command(2))
     leader.signal(signal.SIGCONT)

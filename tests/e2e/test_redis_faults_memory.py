@@ -149,9 +149,9 @@ def test_everything_is_evicted_during_a_run(own):
     waiter = stage.waiter()
     admin = stage.database.server.admin
     before = stage.database.fence()
+    since = boottime_ns()
     admin.config_set("maxmemory", "1mb")  # an empty server has more than that
     eventually(lambda: admin.dbsize() == 0 and not stage.database.client().keys(), what="everything is evicted")
-    since = boottime_ns()
     leader.wait_event("lost")
     admin.config_set("maxmemory", "100mb")
     assert leader.said("evict"), "nobody was warned"
@@ -192,9 +192,9 @@ def test_only_the_lock_is_evicted(own):
     waiter = stage.waiter()
     admin = stage.database.server.admin
     leader.signal(signal.SIGSTOP)  # so that the waiter is first
+    since = boottime_ns()
     admin.config_set("maxmemory", "1mb")
     eventually(lambda: not stage.database.client().exists(stage.database.key("lock")), what="the lock is evicted")
-    since = boottime_ns()
     admin.config_set("maxmemory", "100mb")
     assert_quarantined(since, stage.wait_command(2))
     leader.signal(signal.SIGCONT)

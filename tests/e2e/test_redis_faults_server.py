@@ -31,8 +31,8 @@ def test_restart_without_persistence_during_a_run(own):
     stage = own()
     leader = stage.leader()
     waiters = [stage.waiter() for _ in range(3)]
-    stage.database.server.restart(signal.SIGKILL)
     since = boottime_ns()
+    stage.database.server.restart(signal.SIGKILL)
     leader.wait_event("lost")
     assert_quarantined(since, stage.wait_command(2))
     stage.release()
@@ -97,8 +97,8 @@ def test_restart_in_quarantine(own, appendonly):
     stage.leader().kill()
     second = stage.start(migrate=stage.held_migration())
     second.wait_event("quarantine")
-    stage.database.server.restart(signal.SIGKILL)
     since = boottime_ns()
+    stage.database.server.restart(signal.SIGKILL)
     start = stage.wait_command(2)
     if appendonly == "no":
         assert_quarantined(since, start)
@@ -114,8 +114,8 @@ def test_restart_while_everybody_waits(own, appendonly):
     leader = stage.leader()
     waiters = [stage.waiter() for _ in range(3)]
     leader.kill()
-    stage.database.server.restart(signal.SIGKILL)
     since = boottime_ns()
+    stage.database.server.restart(signal.SIGKILL)
     assert_quarantined(since, stage.wait_command(2))
     stage.release()
     stage.expect_all_started(waiters)
@@ -361,8 +361,8 @@ def test_server_becomes_a_replica_during_a_run(own, redises):
     eventually(lambda: len(leader.tree()) == 1, what="the command is gone")
     for replica in (leader, waiter):
         eventually(lambda: replica.said("READONLY"), what="READONLY was told")
-    server.admin.replicaof("NO", "ONE")
     since = boottime_ns()
+    server.admin.replicaof("NO", "ONE")
     second = stage.wait_command(2)
     assert_quarantined(since, second)
     stage.release()

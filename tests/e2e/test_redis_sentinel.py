@@ -139,8 +139,8 @@ def test_failover_with_lost_writes(guarded, lost):
     waiter = stage.waiter()
     if "stopped" in lost:
         leader.signal(signal.SIGSTOP)  # its command lives on for D + G, past the promotion
-    group.master.kill()
     since = boottime_ns()
+    group.master.kill()
     group.replica.resume()
     group.wait_promoted(group.replica)
     second = stage.wait_command(done + 2)

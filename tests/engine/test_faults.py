@@ -33,8 +33,8 @@ def test_killed(crowd, place):
     """docker kill of the container that migrates: another waits out the quarantine, then migrates. Started again, the dead one
     finds everything done."""
     project, leader, waiter = crowd(place)
-    leader.kill()
     killed = boottime_ns()
+    leader.kill()
     project.release()
     project.expect_app(waiter)
     assert_taken_over_dirty(project, waiter)

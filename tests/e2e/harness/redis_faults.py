@@ -30,13 +30,14 @@ def own_stage(redises, new_stage, lease=3, **settings):
 
 
 def forget(gate, *what):
-    """FLUSHALL, FLUSHDB, or DEL of parts of the gate. Returns the moment."""
+    """FLUSHALL, FLUSHDB, or DEL of parts of the gate. Returns a moment before which nothing was forgotten."""
     client = gate.client()
+    before = boottime_ns()
     if what[0].startswith("FLUSH"):
         client.execute_command(what[0])
     else:
         client.delete(*(gate.key(part) for part in what))
-    return boottime_ns()
+    return before
 
 
 class Lease:
@@ -55,7 +56,7 @@ class Lease:
 
 
 def assert_quarantined(since, second, lease=3):
-    """For a lock that vanished at once: Q between that moment (BOOTTIME ns) and the second command."""
+    """For a lock that vanished at once, not before `since` (BOOTTIME ns): Q between that and the second command."""
     waited = (second.at - since) / 1e9
     assert waited >= lease + 1, f"the second command began {waited:.2f} s after the lock was gone"
 
