@@ -40,13 +40,17 @@ static const char *base_name(const char *word)
     return slash ? slash + 1 : word;
 }
 
+/* The words of the line, without `cd` and the folder behind it. */
 static char **split(char *line, size_t *count)
 {
     char *state;
     char **words = calloc(strlen(line) / 2 + 2, sizeof *words);
     *count = 0;
     for (char *word = strtok_r(line, SEPARATORS, &state); words && word; word = strtok_r(NULL, SEPARATORS, &state))
-        words[(*count)++] = word;
+        if (*count > 0 && strcmp(words[*count - 1], "cd") == 0)
+            --*count;
+        else
+            words[(*count)++] = word;
     return words;
 }
 
@@ -145,20 +149,37 @@ static void find(struct found *found, char *const *words, size_t count)
     }
 }
 
+#define NOTHING_TELLS(folder)                                                                                          \
+    "neither the command nor a file in " folder " tells the tool; say --tool NAME (LOCKSTEP_TOOL), --target V "        \
+    "(LOCKSTEP_TARGET), --target-files 'migrations/*.sql' or --applied-if CMD (LOCKSTEP_APPLIED_IF); NAME: %s"
+
+/* The current directory in at most `room` bytes: of a longer one the end, which tells more. */
+static const char *name_here(char here[PATH_MAX], size_t room)
+{
+    static const char left_out[] = "\xe2\x80\xa6";
+    const char *path = getcwd(here, PATH_MAX) ? here : ".";
+    size_t length = strlen(path);
+    if (length <= room)
+        return path;
+    char *end = here + length - room + strlen(left_out);
+    while ((*end & 0xc0) == 0x80)
+        end++;
+    end -= strlen(left_out);
+    memcpy(end, left_out, strlen(left_out)); /* NOLINT(bugprone-not-null-terminated-result): the path goes on */
+    return end;
+}
+
 static const struct tool *refuse(const struct found *found, struct err *err)
 {
     char names[400], here[PATH_MAX];
     tool_names(names, sizeof names);
+    size_t room = sizeof err->text - sizeof NOTHING_TELLS("") - strlen(names);
     if (found->tool)
         err_set(err, ERR_USAGE,
                 "it may be %s (by %s) or %s (by %s) that migrates; say which with --tool NAME (LOCKSTEP_TOOL)",
                 found->tool->name, found->what, found->other->name, found->other_what);
     else
-        err_set(err, ERR_USAGE,
-                "neither the command nor a file in %.30s tells the tool; say --tool NAME (LOCKSTEP_TOOL), "
-                "--target V (LOCKSTEP_TARGET), --target-files 'migrations/*.sql' or --applied-if CMD "
-                "(LOCKSTEP_APPLIED_IF); NAME: %s",
-                getcwd(here, sizeof here) ? here : ".", names);
+        err_set(err, ERR_USAGE, NOTHING_TELLS("%s"), name_here(here, room), names);
     return NULL;
 }
 
