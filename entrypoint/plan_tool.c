@@ -39,6 +39,10 @@ static void say_preset(const struct plan *plan, const struct options *options)
             "taking the tool to be %s%s%s: %zu migration%s in %s, history in %s", options->preset->title,
             is_found ? ", because of " : "", options->preset_why, image->count, image->count == 1 ? "" : "s",
             image->folder, plan->history.table[0] ? plan->history.table : "what --applied-sql says");
+    if (image->doubt[0])
+        log_say(LOG_LEVEL_WARNING, EVENT_STARTING, LOG_NO_FIELDS, "%s", image->doubt);
+    if (image->remark[0])
+        log_say(LOG_LEVEL_INFO, EVENT_STARTING, LOG_NO_FIELDS, "%s", image->remark);
     if (image->count == 0)
         log_say(LOG_LEVEL_WARNING, EVENT_STARTING, LOG_NO_FIELDS, "%s holds no migrations, so the image needs none",
                 image->folder);

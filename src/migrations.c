@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SAY_WHERE "--migrations DIR (LOCKSTEP_MIGRATIONS)"
-
 static int compile(struct reading *reading, const struct migrations_ask *ask)
 {
     const char *pattern = ask->pattern ? ask->pattern : ask->tool->pattern;
@@ -25,6 +23,7 @@ static int compile(struct reading *reading, const struct migrations_ask *ask)
                        pattern, reason);
     }
     reading->has_pattern = pattern;
+    reading->is_own_pattern = ask->pattern;
     reading->pattern_text = pattern;
     reading->has_except = !ask->pattern && ask->tool->except &&
                           regcomp(&reading->except, ask->tool->except, REG_EXTENDED | REG_NOSUB) == 0;
@@ -52,15 +51,26 @@ static const char *bare(const char *folder)
     return folder;
 }
 
-/* What says that a folder, or the first of several, has this tool's migrations. */
-static bool is_there(const struct tool *tool, const char *folders)
+/* What says that a folder has this tool's migrations. */
+static const char *sign_of(const struct tool *tool)
+{
+    return tool->source == TOOL_JOURNAL ? "meta/_journal.json" : tool->source == TOOL_PLAN ? "sqitch.plan" : ".";
+}
+
+static bool is_there(const struct tool *tool, const char *folder)
 {
     char path[PATH_CAPACITY];
-    snprintf(path, sizeof path, "%.*s/%s", (int)strcspn(folders, ","), folders,
-             tool->source == TOOL_JOURNAL ? "meta/_journal.json"
-             : tool->source == TOOL_PLAN  ? "sqitch.plan"
-                                          : ".");
-    return access(path, F_OK) == 0 || errno == EACCES;
+    snprintf(path, sizeof path, "%s/%s", bare(folder), sign_of(tool));
+    return access(path, F_OK) == 0 || errno == EACCES ||
+           (tool->source == TOOL_JOURNAL && migrations_has_journal_folders(folder));
+}
+
+static int refuse_named(const struct reading *reading, const struct tool_folder *named, const char *folder)
+{
+    const char *sign = sign_of(reading->tool);
+    bool has_sign = strcmp(sign, ".") != 0;
+    return err_set(reading->err, ERR_USAGE, "%s: %s names %s, %s%s; right would be " SAY_WHERE, reading->tool->name,
+                   named->said, folder, has_sign ? "which has no " : "which is not there", has_sign ? sign : "");
 }
 
 static int read_one(struct reading *reading, const char *folder)
@@ -88,6 +98,7 @@ static int read_set(struct reading *reading, const char *folders)
     char *copy = strdup(folders);
     char *rest = copy;
     reading->capacity = 0;
+    memset(reading->kinds, 0, sizeof reading->kinds);
     *reading->migrations = (struct migrations){.ids = reading->tool->ids,
                                                .folder = strdup(strchr(folders, ',') ? folders : bare(folders))};
     int result = copy && reading->migrations->folder ? 0 : migrations_no_memory(reading->err);
@@ -99,7 +110,9 @@ static int read_set(struct reading *reading, const char *folders)
     free(copy);
     if (result == 0)
         result = migrations_sort(reading);
-    if (result != 0)
+    if (result == 0)
+        migrations_mention_others(reading);
+    else
         migrations_free(reading->migrations);
     return result;
 }
@@ -129,14 +142,16 @@ static int consider(struct reading *reading, struct migrations *best, const char
     }
     if (next.count > 0 && !is_same(best, &next))
         result = err_set(reading->err, ERR_USAGE,
-                         "%s: there are migrations in %s and others in %s; say which are meant with " SAY_WHERE,
-                         reading->tool->name, best->folder, next.folder);
+                         "%s: there are migrations in %s and others in %s; say which are meant with " SAY_WHERE
+                         ", or both with a comma between: %s,%s",
+                         reading->tool->name, best->folder, next.folder, best->folder, next.folder);
     migrations_free(&next);
     return result;
 }
 
-/* `configured` is the folder that the project names, which is not there; "" = it names none. */
-static int find(struct reading *reading, struct migrations *best, const char *configured)
+/* Finds which of the preset's folders is there; `unclear` says why the project's configuration is not understood, NULL
+ * = it names none. */
+static int find(struct reading *reading, struct migrations *best, const char *unclear)
 {
     char looked[256] = "", here[PATH_CAPACITY];
     size_t length = 0;
@@ -154,26 +169,70 @@ static int find(struct reading *reading, struct migrations *best, const char *co
         if (length < sizeof looked)
             length += (size_t)snprintf(looked + length, sizeof looked - length, "%s%s", length ? ", " : "", pattern);
     }
+    if (best->folder && unclear)
+        migrations_add_words(best->doubt, "%s, so %s is taken; right would be " SAY_WHERE, unclear, best->folder);
     if (best->folder)
         return 0;
-    return err_set(
-        reading->err, ERR_USAGE,
-        "%s: no migrations found in %s (looked for %s%s%s); is that the right directory? if so, say where they are "
-        "with " SAY_WHERE,
-        reading->tool->name, getcwd(here, sizeof here) ? here : ".", configured,
-        *configured ? ", as its configuration says, " : "", length ? looked : "nothing");
+    return err_set(reading->err, ERR_USAGE,
+                   "%s: no migrations found in %s (looked for %s%s%s); is that the right directory? if so, say where "
+                   "they are with " SAY_WHERE,
+                   reading->tool->name, getcwd(here, sizeof here) ? here : ".", length ? looked : "nothing",
+                   unclear ? "; " : "", unclear ? unclear : "");
 }
 
-/* Scripts of which none counts are more likely named in another way, or of another tool, than no migrations. */
-static int check_strangers(const struct reading *reading, const struct migrations *migrations)
+/* Where a folder that the configuration names is in the image: there, or where its sources are compiled or copied to.
+ */
+static bool locate(const struct tool *tool, const char *folder, char *path, size_t capacity)
 {
-    if (migrations->count > 0 || !reading->stranger[0])
-        return 0;
-    return err_set(
-        reading->err, ERR_USAGE,
-        "%s: no file in %s is named as a migration is (%s is not, by the pattern %s); right would be another "
-        "--migrations-pattern RE (LOCKSTEP_MIGRATIONS_PATTERN) or folder, " SAY_WHERE,
-        reading->tool->name, migrations->folder, reading->stranger, reading->pattern_text);
+    static const struct {
+        const char *from, *to;
+    } moves[] = {{"", ""},
+                 {"src/", "dist/"},
+                 {"src/", "build/"},
+                 {"", "dist/"},
+                 {"", "build/"},
+                 {"src/", ""},
+                 {"classpath:", "src/main/resources/"}};
+    for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++) {
+        size_t length = strlen(moves[i].from);
+        if (strncmp(folder, moves[i].from, length) == 0 &&
+            (size_t)snprintf(path, capacity, "%s%s", moves[i].to, folder + length) < capacity && is_there(tool, path))
+            return true;
+    }
+    return false;
+}
+
+/* Reads the folders that the project's configuration names. */
+static int read_named(struct reading *reading, const struct tool_folder *named)
+{
+    char folders[sizeof named->path + 256] = "", part[sizeof named->path];
+    size_t length = 0;
+    for (const char *item = named->path; *item; item += strspn(item, ",")) {
+        size_t size = strcspn(item, ",");
+        snprintf(part, sizeof part, "%.*s", (int)size, item);
+        item += size;
+        char *place = folders + length + (length > 0);
+        if (sizeof folders - length < 2 ||
+            !locate(reading->tool, part, place, sizeof folders - (size_t)(place - folders)))
+            return refuse_named(reading, named, part);
+        if (length > 0)
+            folders[length] = ',';
+        length = (size_t)(place - folders) + strlen(place);
+    }
+    int result = read_set(reading, folders);
+    if (result == 0 && strcmp(folders, named->path) != 0)
+        migrations_add_words(reading->migrations->remark, "%s names %s, which is not there, and %s is taken for it",
+                             named->said, named->path, folders);
+    return result;
+}
+
+static int read_by_itself(struct reading *reading, const struct migrations_ask *ask)
+{
+    struct tool_folder folder = {.said = ""};
+    enum tool_configured configured = tool_configured_folder(ask->tool, ask->variable, &folder);
+    if (configured == TOOL_CONFIGURED_NAMED)
+        return read_named(reading, &folder);
+    return find(reading, reading->migrations, configured == TOOL_CONFIGURED_UNCLEAR ? folder.said : NULL);
 }
 
 /* What went wrong in a folder that the user named is said with the name of that option. */
@@ -187,18 +246,14 @@ static int blame(const struct migrations_ask *ask, struct err *err)
 int migrations_read(struct migrations *migrations, const struct migrations_ask *ask, struct err *err)
 {
     struct reading reading = {.tool = ask->tool, .migrations = migrations, .err = err};
-    char configured[1024] = "";
     int result = compile(&reading, ask);
     *migrations = (struct migrations){.list = NULL};
     if (result == 0 && ask->folder)
         result = read_set(&reading, ask->folder) == 0 ? 0 : blame(ask, err);
-    else if (result == 0 && tool_configured_folder(ask->tool, ask->variable, configured, sizeof configured) == 0 &&
-             is_there(ask->tool, configured))
-        result = read_set(&reading, configured);
     else if (result == 0)
-        result = find(&reading, migrations, configured);
+        result = read_by_itself(&reading, ask);
     if (result == 0)
-        result = check_strangers(&reading, migrations);
+        result = migrations_check_strangers(&reading);
     if (result == 0)
         result = migrations_hash(migrations, ask->tool->source, err);
     if (result == 0)

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define MIGRATIONS_WORDS 512
+
 struct migration {
     char *id;       /* as migrations_id writes it */
     char *name;     /* that people know it by, where that is not the id (TOOL_JOURNAL); otherwise NULL */
@@ -22,10 +24,12 @@ struct migrations {
                                TOOL_PLAN in the order of the file */
     size_t count;
     enum tool_ids ids;
-    char *folder;                 /* that was read, or several with commas between */
-    char *project;                /* TOOL_PLAN: the name that the plan gives itself; otherwise NULL */
-    char hash[9];                 /* over ids and contents: a mended file is another version */
-    char newest[TARGET_CAPACITY]; /* id of the last one, or of the head (several: the first, and "+N"); "" = none */
+    char *folder;                  /* that was read, or several with commas between */
+    char *project;                 /* TOOL_PLAN: the name that the plan gives itself; otherwise NULL */
+    char hash[9];                  /* over ids and contents: a mended file is another version */
+    char newest[TARGET_CAPACITY];  /* id of the last one, or of the head (several: the first, and "+N"); "" = none */
+    char doubt[MIGRATIONS_WORDS];  /* why this may not be all, or not the right ones; "" = no reason */
+    char remark[MIGRATIONS_WORDS]; /* what may be good to know; "" = nothing */
 };
 
 /* What to read; strings are the caller's. */

@@ -1,5 +1,6 @@
 /* Migrations that are files, or folders with a file in them. */
 #include "migrations_internal.h"
+#include "tool_config_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define DEPTH_MAX 16 /* a link that leads back up ends here */
 
@@ -22,6 +22,31 @@ static bool is_noise(const char *name)
     return *name == '.' || ends_with(name, ".d.ts") || ends_with(name, ".d.mts") || ends_with(name, ".d.cts");
 }
 
+int migrations_stat(struct reading *reading, const char *path, struct stat *status)
+{
+    struct stat link;
+    *status = (struct stat){.st_mode = 0};
+    if (stat(path, status) == 0)
+        return 0;
+    int failure = errno;
+    *status = (struct stat){.st_mode = 0};
+    if (failure != ENOENT)
+        return err_set(reading->err, ERR_USAGE, "%s cannot be read: %s", path, strerror(failure));
+    if (lstat(path, &link) == 0)
+        return err_set(reading->err, ERR_USAGE, "%s is a link to what is not there; was that left out of the image?",
+                       path);
+    return 0;
+}
+
+/* 1 or 0; a link to nothing is none. */
+static int is_folder(struct reading *reading, const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) == 0)
+        return S_ISDIR(status.st_mode);
+    return errno == EACCES ? migrations_stat(reading, path, &status) : 0;
+}
+
 static int walk(struct reading *reading, const char *folder, int depth,
                 int (*visit)(struct reading *reading, const char *path, const char *name))
 {
@@ -32,12 +57,12 @@ static int walk(struct reading *reading, const char *folder, int depth,
         return err_set(reading->err, ERR_USAGE, "%s cannot be read: %s", folder, strerror(errno));
     const struct dirent *entry;
     while (result == 0 && (entry = readdir(directory))) { /* NOLINT(concurrency-mt-unsafe): one stream, one thread */
-        struct stat status;
         if (is_noise(entry->d_name) ||
             (size_t)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= sizeof path)
             continue;
-        bool is_deeper = depth > 0 && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-        result = is_deeper ? walk(reading, path, depth - 1, visit) : visit(reading, path, entry->d_name);
+        result = depth > 0 ? is_folder(reading, path) : 0;
+        if (result >= 0)
+            result = result ? walk(reading, path, depth - 1, visit) : visit(reading, path, entry->d_name);
     }
     closedir(directory);
     return result;
@@ -77,26 +102,54 @@ static int add_repeatable(struct reading *reading, const char *path)
     return migrations_add(reading, raw, (size_t)size, NULL, path, NULL);
 }
 
-static bool could_be_migration(const char *name)
+/* Adds the ids that `expression` finds in the script's text. */
+static int add_found(struct reading *reading, const char *path, const char *text, const char *expression)
 {
-    static const char *const ends[] = {".sql", ".js", ".cjs", ".mjs", ".ts", ".cts", ".mts",
-                                       ".py",  ".rb", ".php", ".go",  ".rs", ".exs"};
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (ends_with(name, ends[i]))
-            return true;
-    return false;
+    regex_t compiled;
+    regmatch_t groups[2];
+    int result = 0;
+    if (regcomp(&compiled, expression, REG_EXTENDED) != 0)
+        return 0;
+    for (; result == 0 && regexec(&compiled, text, 2, groups, 0) == 0; text += groups[0].rm_eo)
+        result = migrations_add(reading, text + groups[1].rm_so, (size_t)(groups[1].rm_eo - groups[1].rm_so), NULL,
+                                path, NULL);
+    regfree(&compiled);
+    return result;
+}
+
+/* A script whose name tells no id; what is in it may. */
+static int visit_other(struct reading *reading, const char *path, const char *name)
+{
+    struct stat status;
+    size_t before = reading->migrations->count;
+    const char *extension = strrchr(name, '.');
+    int result = 0;
+    if (reading->tool->content[0] && !reading->is_own_pattern && extension && migrations_is_script(extension + 1)) {
+        if (migrations_stat(reading, path, &status) != 0)
+            return -1;
+        char *text = S_ISREG(status.st_mode) ? config_load(path, reading->err) : NULL;
+        if (!text)
+            return S_ISREG(status.st_mode) ? -1 : 0;
+        for (int i = 0; i < TOOL_CONTENTS && result == 0 && reading->migrations->count == before; i++)
+            result = add_found(reading, path, text, reading->tool->content[i]);
+        free(text);
+    }
+    migrations_note(reading, path, name, reading->migrations->count > before);
+    return result;
 }
 
 static int visit_file(struct reading *reading, const char *path, const char *name)
 {
     regmatch_t group;
     struct stat status;
-    bool matches = migrations_matches(reading, name, &group);
-    if (!matches && !reading->stranger[0] && could_be_migration(name))
-        snprintf(reading->stranger, sizeof reading->stranger, "%s", path);
     bool repeats = reading->tool->repeatable && strncmp(name, "R__", 3) == 0 && ends_with(name, ".sql");
-    if ((!repeats && !matches) || stat(path, &status) != 0 || !S_ISREG(status.st_mode))
+    if (!migrations_matches(reading, name, &group) && !repeats)
+        return visit_other(reading, path, name);
+    if (migrations_stat(reading, path, &status) != 0)
+        return -1;
+    if (!S_ISREG(status.st_mode))
         return 0;
+    migrations_note(reading, path, name, true);
     if (repeats)
         return add_repeatable(reading, path);
     return migrations_add(reading, name + group.rm_so, (size_t)(group.rm_eo - group.rm_so), NULL, path, NULL);
@@ -107,11 +160,22 @@ static int visit_folder(struct reading *reading, const char *path, const char *n
     char file[PATH_CAPACITY];
     regmatch_t group;
     struct stat status;
+    const struct tool *tool = reading->tool;
     if (!migrations_matches(reading, name, &group) ||
-        (size_t)snprintf(file, sizeof file, "%s/%s", path, reading->tool->inside) >= sizeof file)
+        (size_t)snprintf(file, sizeof file, "%s/%s", path, tool->inside) >= sizeof file)
         return 0;
-    if (stat(file, &status) != 0 || !S_ISREG(status.st_mode))
-        return errno == EACCES ? err_set(reading->err, ERR_USAGE, "%s cannot be read: %s", path, strerror(errno)) : 0;
+    if (migrations_stat(reading, path, &status) != 0)
+        return -1;
+    if (!S_ISDIR(status.st_mode)) {
+        migrations_note(reading, path, name, false);
+        return 0;
+    }
+    if (migrations_stat(reading, file, &status) != 0)
+        return -1;
+    if (!S_ISREG(status.st_mode))
+        return err_set(reading->err, ERR_USAGE,
+                       "%s has no %s, which %s would refuse; add the file or remove the folder", path, tool->inside,
+                       tool->title);
     return migrations_add(reading, name + group.rm_so, (size_t)(group.rm_eo - group.rm_so), NULL, file, NULL);
 }
 

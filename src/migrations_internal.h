@@ -5,8 +5,18 @@
 #include "migrations.h"
 
 #include <regex.h>
+#include <sys/stat.h>
 
 #define PATH_CAPACITY 4096
+#define SCRIPT_KINDS  14
+#define SAY_WHERE     "--migrations DIR (LOCKSTEP_MIGRATIONS)"
+
+/* The files of one extension in what is read now. */
+struct script_kind {
+    bool has_migrations;
+    size_t others;         /* scripts that are not named as migrations */
+    char first_other[256]; /* by bytes */
+};
 
 /* One candidate that is being read. */
 struct reading {
@@ -16,8 +26,9 @@ struct reading {
     const char *root;              /* the folder that is read now */
     regex_t pattern, except;
     const char *pattern_text;
-    bool has_pattern, has_except;
-    char stranger[256]; /* a script in the folder that is not named as migrations are; "" = none */
+    bool has_pattern, has_except, is_own_pattern; /* --migrations-pattern */
+    char stranger[256]; /* a file in a folder that could be a migration and is not named as one; "" = none */
+    struct script_kind kinds[SCRIPT_KINDS];
     struct err *err;
 };
 
@@ -28,6 +39,26 @@ int migrations_add(struct reading *reading, const char *raw, size_t length, cons
 
 /* Whether the name of a file or folder is one of a migration; `group` is then what its id is made of. */
 bool migrations_matches(const struct reading *reading, const char *name, regmatch_t *group);
+
+/* What is at `path`: a file that is not there has the mode 0. -1 with ERR_USAGE if it cannot be found out, or if a link
+ * leads to nothing. */
+int migrations_stat(struct reading *reading, const char *path, struct stat *status);
+
+/* Whether it is an extension of JavaScript or TypeScript. */
+bool migrations_is_script(const char *extension);
+
+/* Keeps in mind that a file of a folder is a migration, or that it is not named as one. */
+void migrations_note(struct reading *reading, const char *path, const char *name, bool is_migration);
+
+/* Says which scripts were left out of what was read. */
+void migrations_mention_others(const struct reading *reading);
+
+/* Refuses a folder of files of which none is a migration: they are more likely named in another way, or of another
+ * tool. */
+int migrations_check_strangers(const struct reading *reading);
+
+/* Adds a sentence to words of `struct migrations`. */
+void migrations_add_words(char words[MIGRATIONS_WORDS], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Sorts what was read, drops what counts once, refuses two migrations of one id. */
 int migrations_sort(struct reading *reading);
@@ -43,6 +74,9 @@ int migrations_read_folder(struct reading *reading, const char *folder);
 int migrations_read_journal(struct reading *reading, const char *folder);
 int migrations_read_scripts(struct reading *reading, const char *folder);
 int migrations_read_plan(struct reading *reading, const char *folder);
+
+/* Whether the folder has one for each migration and no journal (Drizzle 1.0). */
+bool migrations_has_journal_folders(const char *folder);
 
 /* Calls `visit` for every file or folder in `folder` that can be a migration (not hidden, no *.d.ts), with its path
  * and name, until it returns other than 0; `deep` goes into the folders below. */

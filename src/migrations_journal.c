@@ -2,8 +2,10 @@
 #include "migrations_internal.h"
 
 #include <cjson/cJSON.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static int add_entry(struct reading *reading, const char *folder, const char *path, const cJSON *entry)
 {
@@ -18,10 +20,30 @@ static int add_entry(struct reading *reading, const char *folder, const char *pa
     return migrations_add(reading, raw, (size_t)length, tag->valuestring, file, NULL);
 }
 
+bool migrations_has_journal_folders(const char *folder)
+{
+    char pattern[PATH_CAPACITY];
+    glob_t found = {.gl_pathc = 0};
+    snprintf(pattern, sizeof pattern, "%s/meta/_journal.json", folder);
+    if (access(pattern, F_OK) == 0)
+        return false;
+    snprintf(pattern, sizeof pattern, "%s/*/snapshot.json", folder);
+    glob(pattern, 0, NULL, &found);
+    size_t count = found.gl_pathc;
+    globfree(&found);
+    return count > 0;
+}
+
 int migrations_read_journal(struct reading *reading, const char *folder)
 {
     char path[PATH_CAPACITY];
     size_t length;
+    if (migrations_has_journal_folders(folder))
+        return err_set(reading->err, ERR_USAGE,
+                       "%s has a folder for each migration and no meta/_journal.json, the layout of Drizzle 1.0, which "
+                       "lockstep does not read; right would be --applied-if CMD (LOCKSTEP_APPLIED_IF), or without "
+                       "--tool --target-files '%s/*/migration.sql' (LOCKSTEP_TARGET_FILES)",
+                       folder, folder);
     snprintf(path, sizeof path, "%s/meta/_journal.json", folder);
     char *text = migrations_load(path, &length, reading->err);
     if (!text)

@@ -102,7 +102,7 @@ static int by_version(const void *a, const void *b)
     return by_id(TOOL_VERSION, a, b);
 }
 
-static bool is_script(const char *extension)
+bool migrations_is_script(const char *extension)
 {
     size_t length = strlen(extension);
     return (length == 2 || length == 3) &&
@@ -114,7 +114,7 @@ static bool is_compiled(const char *a, const char *b)
 {
     const char *dot = strrchr(a, '.');
     size_t stem = dot ? (size_t)(dot - a) + 1 : 0;
-    return dot && strncmp(a, b, stem) == 0 && is_script(dot + 1) && is_script(b + stem);
+    return dot && strncmp(a, b, stem) == 0 && migrations_is_script(dot + 1) && migrations_is_script(b + stem);
 }
 
 static bool is_one(const struct reading *reading, const struct migration *a, const struct migration *b)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define PARENTS_MAX 64
 
@@ -122,14 +121,27 @@ static int add_script(struct reading *reading, const char *path, struct strings 
     return migrations_add(reading, revision->list[0], strlen(revision->list[0]), NULL, path, parents);
 }
 
+static int visit_compiled(struct reading *reading, const char *path, const char *name)
+{
+    migrations_note(reading, path, name, false);
+    return 0;
+}
+
 static int visit_script(struct reading *reading, const char *path, const char *name)
 {
     struct strings revision = {.count = 0}, down = {.count = 0};
     regmatch_t group;
     struct stat status;
     bool found = false;
-    if (!migrations_matches(reading, name, &group) || stat(path, &status) != 0 || !S_ISREG(status.st_mode))
+    if (!migrations_matches(reading, name, &group)) {
+        migrations_note(reading, path, name, false);
+        return strcmp(name, "__pycache__") == 0 ? migrations_walk(reading, path, false, visit_compiled) : 0;
+    }
+    if (migrations_stat(reading, path, &status) != 0)
+        return -1;
+    if (!S_ISREG(status.st_mode))
         return 0;
+    migrations_note(reading, path, name, true);
     char *text = migrations_load(path, NULL, reading->err);
     if (!text)
         return -1;

@@ -38,33 +38,49 @@ void tool_names(char *text, size_t capacity)
         length += (size_t)snprintf(text + length, capacity - length, "%s%s", i ? ", " : "", tool->name);
 }
 
+static int append(char *text, size_t capacity, size_t *length, char c)
+{
+    if (*length + 2 > capacity)
+        return -1;
+    text[(*length)++] = c;
+    return 0;
+}
+
 /* In the shell's and in JSON's double quotes a backslash takes a character's meaning away; only the shell's give a
- * meaning to $ and `. */
-static int append_quoted(char *text, size_t capacity, size_t *length, const char *folder, bool is_shell)
+ * meaning to $ and `. `between` stands for a comma. */
+static int append_quoted(char *text, size_t capacity, size_t *length, const char *folder, bool is_shell,
+                         const char *between)
 {
     for (const char *c = folder; *c; c++) {
-        if (*length + 3 > capacity)
+        if (between && *c == ',') {
+            for (const char *b = between; *b; b++)
+                if (append(text, capacity, length, *b) != 0)
+                    return -1;
+            c += strspn(c + 1, " ");
+            continue;
+        }
+        if (strchr(is_shell ? "\"\\$`" : "\"\\", *c) && append(text, capacity, length, '\\') != 0)
             return -1;
-        if (strchr(is_shell ? "\"\\$`" : "\"\\", *c))
-            text[(*length)++] = '\\';
-        text[(*length)++] = *c;
+        if (append(text, capacity, length, *c) != 0)
+            return -1;
     }
     return 0;
 }
 
 int tool_migrate(const struct tool *tool, const char *folder, char *text, size_t capacity)
 {
-    static const char mark[] = "{folder}";
+    static const char one[] = "{folder}", several[] = "{folders}";
+    bool is_shell = *tool->migrate != '[';
     size_t length = 0;
     for (const char *c = tool->migrate; *c;) {
-        if (strncmp(c, mark, sizeof mark - 1) == 0) {
-            if (append_quoted(text, capacity, &length, folder, *tool->migrate != '[') != 0)
+        bool is_several = strncmp(c, several, sizeof several - 1) == 0;
+        if (is_several || strncmp(c, one, sizeof one - 1) == 0) {
+            const char *between = is_shell ? "\" \"" : "\", \"";
+            if (append_quoted(text, capacity, &length, folder, is_shell, is_several ? between : NULL) != 0)
                 return -1;
-            c += sizeof mark - 1;
-        } else {
-            if (length + 2 > capacity)
-                return -1;
-            text[length++] = *c++;
+            c += is_several ? sizeof several - 1 : sizeof one - 1;
+        } else if (append(text, capacity, &length, *c++) != 0) {
+            return -1;
         }
     }
     text[length] = '\0';

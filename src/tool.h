@@ -10,6 +10,7 @@
 
 #define TOOL_FOLDERS_MAX      8
 #define TOOL_WORDS_MAX        6
+#define TOOL_CONTENTS         2
 
 #define TOOL_SCHEMA_VARIABLES 2
 
@@ -48,7 +49,7 @@ enum tool_twins {
 struct tool {
     const char *name;
     const char *title;      /* what its makers call it */
-    const char *migrate;    /* default of --migrate (tool_migrate fills in {folder}); NULL = the user must say it */
+    const char *migrate;    /* default of --migrate (tool_migrate fills in the folders); NULL = the user must say it */
     const char *applied_if; /* the tool's own check instead of files and a query; the rest is unused then */
     const char *words[TOOL_WORDS_MAX]; /* programs whose name in a command gives the tool away; "a b" = a, later b */
     const char *marks[TOOL_WORDS_MAX]; /* files of a project that do, as glob patterns; "a b" = both are there */
@@ -59,6 +60,8 @@ struct tool {
     const char *pattern;                   /* default of --migrations-pattern: POSIX extended, group 1 is the id */
     const char *except;                    /* names that the pattern takes and the tool does not; NULL = none */
     const char *inside;                    /* TOOL_FOLDERS */
+    const char *content[TOOL_CONTENTS]; /* what tells the ids in a script whose name does not: POSIX extended, group 1;
+                                           the first that finds some counts */
     enum tool_ids ids;
     bool repeatable; /* Flyway's R__ files as well: their id has a checksum */
     enum tool_twins twins;
@@ -93,8 +96,8 @@ const struct tool *tool_at(size_t index);
 /* Writes the names of all presets, separated by commas, to `text`. */
 void tool_names(char *text, size_t capacity);
 
-/* Writes the tool's command to `text`, with the folder of the migrations in the place of {folder}. Returns -1 if it
- * does not fit. */
+/* Writes the tool's command to `text`, with the folder of the migrations in the place of {folder}; in the place of
+ * {folders}, each of several that have commas between is a word. Returns -1 if it does not fit. */
 int tool_migrate(const struct tool *tool, const char *folder, char *text, size_t capacity);
 
 /* Finds out which tool is meant (--tool auto): by the words of `command` (NULL = none; a shell line or a JSON array),

@@ -1,18 +1,18 @@
+/* What each tool's configuration says, and where. */
 #include "tool_config.h"
 
-#include "migrations_internal.h"
+#include "tool_config_internal.h"
 
 #include <glob.h>
-#include <regex.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define FILES_MAX      4
-#define VALUE_CAPACITY 1024
-#define STRING         "[ \t\n]*[:=][ \t\n]*[\"'`]([^\"'`]+)[\"'`]"
-#define INI(key)       "\n[ \t]*" key "[ \t]*[:=][ \t]*[\"']?([^\n\"'#]*[^\n\"'# \t])"
+#define FILES_MAX 12
+#define STRING    "[ \t\n]*[:=][ \t\n]*[\"'`]([^\"'`]+)[\"'`]"
+#define INI(key)  "\n[ \t]*" key "[ \t]*[:=][ \t]*[\"']?([^\n\"'#]*[^\n\"'# \t])"
 /* Over several lines, perhaps. */
 #define LIST(key)  "\n[ \t]*" key "[ \t]*[:=]([^\n]*(\n[ \t]+[^\n]*[^] \t\n][^\n]*)*)"
 #define SEPARATORS "\"'`[], \t\n"
@@ -21,64 +21,94 @@
  * understood. */
 static const struct config {
     const char *tool;
-    const char *files[FILES_MAX];       /* glob patterns; the first file that is there counts */
+    const char *files[FILES_MAX]; /* the first that is there, or that has the key, counts; NAME.* = with the extension
+                                     of a script, and that only */
     const char *block, *block_variable; /* files with a part for each environment: the one that counts, and the tool's
                                            own variable for it */
-    const char *folder, *schema, *table;
-    const char *folders, *schemas; /* lists; of schemas the first counts, if `schema` says nothing */
+    struct config_key folders;          /* counts before `folder` */
+    struct config_key folder;
+    const char *folder_source; /* the key of the source files' folder: counts if the other is not there */
+    const char *schema, *table;
+    bool is_dotted;      /* the table may be SCHEMA.TABLE */
+    const char *schemas; /* a list, of which the first counts if `schema` says nothing */
 } configs[] = {
     {.tool = "alembic",
      .files = {"alembic.ini", "pyproject.toml"},
-     .folder = INI("script_location"),
-     .folders = LIST("version_locations")},
+     .folders = {.name = "version_locations", .is_list = true, .is_package = true},
+     .folder = {.name = "script_location", .is_package = true, .below = "versions"}},
+    {.tool = "db-migrate", .files = {".db-migraterc"}, .folder = {.name = "migrations-dir"}},
+    {.tool = "doctrine",
+     .files = {"migrations.php", "migrations.yaml", "migrations.yml", "migrations.json",
+               "config/packages/doctrine_migrations.yaml", "config/packages/doctrine_migrations.yml",
+               "config/packages/doctrine_migrations.php"},
+     .folder = {.name = "migrations_paths", .is_list = true}},
     {.tool = "drizzle",
-     .files = {"drizzle.config.*"},
-     .folder = "[\"' \t\n{,]out[\"']?" STRING,
+     .files = {"drizzle.config.ts", "drizzle.config.*"},
+     .folder = {.name = "out"},
      .schema = "migrations[\"']?[ \t\n]*:[ \t\n]*\\{[^}]*schema[\"']?" STRING,
      .table = "migrations[\"']?[ \t\n]*:[ \t\n]*\\{[^}]*table[\"']?" STRING},
-    {.tool = "flyway",
-     .files = {"flyway.toml", "flyway.conf", "conf/flyway.toml", "conf/flyway.conf"},
-     .schema = INI("flyway\\.defaultSchema") "|" INI("defaultSchema"),
-     .table = INI("flyway\\.table") "|" INI("table"),
-     .folders = LIST("flyway\\.locations") "|" LIST("locations"),
-     .schemas = LIST("flyway\\.schemas") "|" LIST("schemas")},
     {.tool = "flask",
      .files = {"migrations/alembic.ini"},
-     .folder = INI("script_location"),
-     .folders = LIST("version_locations")},
+     .folders = {.name = "version_locations", .is_list = true, .is_package = true},
+     .folder = {.name = "script_location", .is_package = true, .below = "versions"}},
+    {.tool = "flyway",
+     .files = {"flyway.toml", "flyway.conf", "conf/flyway.toml", "conf/flyway.conf"},
+     .folder = {.name = "(flyway\\.)?locations", .is_list = true},
+     .schema = INI("flyway\\.defaultSchema") "|" INI("defaultSchema"),
+     .table = INI("flyway\\.table") "|" INI("table"),
+     .schemas = LIST("flyway\\.schemas") "|" LIST("schemas")},
+    {.tool = "graphile-migrate",
+     .files = {".gmrc", ".gmrc.*"},
+     .folder = {.name = "migrationsFolder", .below = "committed"}},
     {.tool = "knex",
      .files = {"knexfile.*"},
      .block = "development",
      .block_variable = "NODE_ENV",
-     .folder = "migrations[ \t\n]*:[ \t\n]*\\{[^}]*directory" STRING,
+     .folder = {.object = "migrations", .name = "directory"},
      .schema = "[ \t\n{,]schemaName" STRING,
      .schemas = "[ \t\n{,]searchPath[ \t\n]*:[ \t\n]*(\\[[^]]*\\]|[\"'`][^\"'`]+)",
      .table = "[ \t\n{,]tableName" STRING},
+    {.tool = "kysely",
+     .files = {"kysely.config.*", ".config/kysely.config.*"},
+     .folder = {.object = "migrations", .name = "migrationFolder"}},
     {.tool = "mikro-orm",
      .files = {"mikro-orm.config.*", "src/mikro-orm.config.*", "dist/mikro-orm.config.*"},
+     .folder = {.object = "migrations", .name = "path"},
+     .folder_source = "pathTs",
+     .schema = "[ \t\n{,]schema" STRING,
+     .is_dotted = true,
      .table = "migrations[ \t\n]*:[ \t\n]*\\{[^}]*tableName" STRING},
+    {.tool = "phinx",
+     .files = {"phinx.php", "phinx.yml", "phinx.yaml", "phinx.json"},
+     .folder = {.object = "paths", .name = "migrations", .is_list = true}},
     {.tool = "prisma",
      .files = {"prisma.config.*", ".config/prisma.*"},
-     .folder = "migrations[ \t\n]*:[ \t\n]*\\{[^}]*path" STRING},
+     .folder = {.object = "migrations", .name = "path", .is_beside = true}},
     {.tool = "sequelize",
-     .files = {"config/config.js*", "config/database.js*", ".sequelizerc"},
+     .files = {"config/config.*", "config/database.*", ".sequelizerc"},
      .block = "development",
      .block_variable = "NODE_ENV",
-     .folder = "migrations-path[\"']?" STRING,
+     .folder = {.name = "migrations-path"},
      .schema = "migrationStorageTableSchema[\"']?" STRING,
      .table = "migrationStorageTableName[\"']?" STRING},
-    {.tool = "sqitch", .files = {"sqitch.conf"}, .folder = INI("top_dir"), .schema = INI("registry")},
+    {.tool = "sqitch", .files = {"sqitch.conf"}, .folder = {.name = "top_dir"}, .schema = INI("registry")},
     {.tool = "sql-migrate",
      .files = {"dbconfig.yml"},
      .block = "production", /* as the preset's command says */
-     .folder = INI("dir"),
+     .folder = {.name = "dir"},
      .schema = INI("schema"),
      .table = INI("table")},
     {.tool = "typeorm",
-     .files = {"ormconfig.*", "*data-source.[jt]s", "src/*data-source.[jt]s", "dist/*data-source.js"},
+     .files = {"dist/data-source.*", "dist/src/data-source.*", "data-source.*", "src/data-source.*",
+               "dist/app-data-source.*", "app-data-source.*", "src/app-data-source.*", "ormconfig.*",
+               "dist/*data-source.*", "*data-source.*", "src/*data-source.*"},
+     .folder = {.name = "migrations", .is_pattern = true},
      .schema = "[ \t\n{,][\"']?schema[\"']?" STRING,
      .table = "migrationsTableName[\"']?" STRING},
-    {.tool = "yoyo", .files = {"yoyo.ini"}, .folder = INI("sources"), .table = INI("migration_table")},
+    {.tool = "yoyo",
+     .files = {"yoyo.ini"},
+     .folder = {.name = "sources", .is_list = true},
+     .table = INI("migration_table")},
 };
 
 /* Alembic has its table's name in the environment script. */
@@ -96,188 +126,89 @@ static const struct config *config_of(const struct tool *tool)
     return NULL;
 }
 
-/* Blanks out lines that are a comment: what was switched off is the likeliest second mention of a name. */
-static void drop_comments(char *text)
+/* One file after the other. */
+struct files {
+    int next; /* index of the next */
+    char path[PATH_CAPACITY];
+    char unclear[512]; /* why what is there does not say anything; "" = it does */
+    char *text;
+};
+
+/* Adds the files that the pattern stands for. */
+static void find_files(const char *pattern, glob_t *found)
 {
-    for (char *line = text; line; line = strchr(line, '\n')) {
-        line += strspn(line, " \t\r\n");
-        if (*line == '#' || *line == ';' || strncmp(line, "//", 2) == 0)
-            memset(line, ' ', strcspn(line, "\n"));
+    static const char *const extensions[] = {"js", "cjs", "mjs", "ts", "mts", "cts", "json"};
+    char path[128];
+    size_t length = strlen(pattern);
+    *found = (glob_t){.gl_pathc = 0};
+    if (length < 2 || strcmp(pattern + length - 2, ".*") != 0) {
+        glob(pattern, GLOB_APPEND, NULL, found);
+        return;
+    }
+    for (size_t i = 0; i < sizeof extensions / sizeof extensions[0]; i++) {
+        snprintf(path, sizeof path, "%.*s%s", (int)length - 1, pattern, extensions[i]);
+        glob(path, GLOB_APPEND, NULL, found);
     }
 }
 
-static void drop_carriage_returns(char *text)
+static bool is_same_name(const char *a, const char *b)
 {
-    char *out = text;
-    for (; *text; text++)
-        if (*text != '\r')
-            *out++ = *text;
-    *out = '\0';
+    size_t length = (size_t)(strrchr(a, '.') - a) + 1;
+    return strncmp(a, b, length) == 0 && !strchr(b + length, '.');
 }
 
-/* The text of the file, with a line feed before it, so that every line begins behind one. The caller frees. */
-static char *load(const char *path)
+/* Loads the file that was found; of several with different names nobody knows which is meant. */
+static void load_one(struct files *files, const glob_t *found)
 {
-    struct err unused;
-    char *content = migrations_load(path, NULL, &unused);
-    char *text = NULL;
-    if (content && asprintf(&text, "\n%s", content) < 0)
-        text = NULL;
-    free(content);
-    if (text) {
-        drop_carriage_returns(text);
-        drop_comments(text + 1);
-    }
-    return text;
+    struct err err;
+    snprintf(files->path, sizeof files->path, "%s", found->gl_pathv[0]);
+    for (size_t i = 1; i < found->gl_pathc && !files->unclear[0]; i++)
+        if (!is_same_name(files->path, found->gl_pathv[i]))
+            snprintf(files->unclear, sizeof files->unclear, "%.200s and %.200s may both be meant", files->path,
+                     found->gl_pathv[i]);
+    if (!files->unclear[0] && !(files->text = config_load(files->path, &err)))
+        snprintf(files->unclear, sizeof files->unclear, "%s", err.text);
+    if (files->unclear[0])
+        files->text = strdup("\n");
 }
 
-/* Writes what `expression` looks for, "" if it is nowhere in `text` or worked out by code; 1 or 0. */
-static int extract(const char *text, const char *expression, char *value, size_t capacity)
+/* Reads the next of the files of `config` that is there, and of its environment only; false behind the last one. */
+static bool next_file(const struct config *config, tool_variable *variable, struct files *files)
 {
-    regex_t compiled;
-    regmatch_t groups[5];
-    *value = '\0';
-    if (!expression || regcomp(&compiled, expression, REG_EXTENDED) != 0)
-        return 0;
-    int failed = regexec(&compiled, text, 5, groups, 0);
-    regfree(&compiled);
-    size_t group = 1;
-    while (!failed && groups[group].rm_so < 0)
-        group++;
-    size_t length = failed ? capacity : (size_t)(groups[group].rm_eo - groups[group].rm_so);
-    if (length >= capacity)
-        return 0;
-    memcpy(value, text + groups[group].rm_so, length);
-    value[length] = '\0';
-    if (strstr(value, "${"))
-        *value = '\0';
-    return *value != '\0';
-}
-
-/* The end of the part that begins at `at`, behind its name and the colon: of the braces there, or of the lines that are
- * indented more than the name's, `indent`. */
-static const char *end_of_block(const char *at, size_t indent)
-{
-    const char *brace = at + strspn(at, " \t\n");
-    int depth = 0;
-    if (*brace != '{') {
-        const char *line = at + strcspn(at, "\n");
-        while (*line && (line[1] == '\n' || strspn(line + 1, " \t") > indent))
-            line += 1 + strcspn(line + 1, "\n");
-        return line;
-    }
-    for (at = brace; *at; at++) {
-        depth += *at == '{' ? 1 : *at == '}' ? -1 : 0;
-        if (depth == 0)
-            break;
-    }
-    return at;
-}
-
-/* Leaves only the part of the environment that counts, if there is one and it says all by itself. */
-static void narrow(const struct config *config, tool_variable *variable, char *text)
-{
-    char expression[128];
-    regex_t compiled;
-    regmatch_t groups[2];
     const char *name = variable && config->block_variable ? variable(config->block_variable) : NULL;
     name = name && *name ? name : config->block;
-    if (!name || name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] ||
-        (size_t)snprintf(expression, sizeof expression, "[\n{,]([ \t]*)[\"']?%s[\"']?[ \t]*:", name) >=
-            sizeof expression ||
-        regcomp(&compiled, expression, REG_EXTENDED) != 0)
-        return;
-    int failed = regexec(&compiled, text, 2, groups, 0);
-    regfree(&compiled);
-    if (failed)
-        return;
-    const char *begin = text + groups[0].rm_eo;
-    const char *end = end_of_block(begin, (size_t)(groups[1].rm_eo - groups[1].rm_so));
-    if (memmem(begin, (size_t)(end - begin), "...", 3))
-        return;
-    memmove(text, begin, (size_t)(end - begin));
-    text[end - begin] = '\0';
-}
-
-/* The text of the first of the tool's files that is there, and says `expression` unless that is NULL; with its path and
- * what it says. The caller frees. `variable` may be NULL where the files have no parts for environments. */
-static char *load_first(const struct config *config, tool_variable *variable, const char *expression,
-                        char path[PATH_CAPACITY], char value[VALUE_CAPACITY])
-{
-    char *text = NULL;
-    for (int i = 0; !text && i < FILES_MAX && config->files[i]; i++) {
-        glob_t found = {.gl_pathc = 0};
-        if (glob(config->files[i], 0, NULL, &found) == 0) {
-            snprintf(path, PATH_CAPACITY, "%s", found.gl_pathv[0]);
-            text = load(path);
-            if (text)
-                narrow(config, variable, text);
-        }
+    free(files->text);
+    files->text = NULL;
+    while (!files->text && files->next < FILES_MAX && config->files[files->next]) {
+        glob_t found;
+        find_files(config->files[files->next++], &found);
+        if (found.gl_pathc > 0)
+            load_one(files, &found);
         globfree(&found);
-        if (text && expression && !extract(text, expression, value, VALUE_CAPACITY)) {
-            free(text);
-            text = NULL;
-        }
     }
-    return text;
-}
-
-/* Writes the path that `value`, `length` bytes in the file `config`, stands for, as it is said in Python: "%(here)s/db"
- * from that file, "app:db" in a package. */
-static void spell_location(const char *config, const char *value, size_t length, char *path, size_t capacity)
-{
-    static const char here[] = "%(here)s";
-    const char *slash = strrchr(config, '/');
-    size_t skipped = strncmp(value, here, sizeof here - 1) == 0 ? sizeof here - 1 : 0;
-    char *colon;
-    if (skipped)
-        snprintf(path, capacity, "%.*s%.*s", slash ? (int)(slash - config) : 1, slash ? config : ".",
-                 (int)(length - skipped), value + skipped);
-    else
-        snprintf(path, capacity, "%.*s", (int)length, value);
-    if ((colon = strchr(path, ':'))) {
-        *colon = '/';
-        while (colon > path)
-            if (*--colon == '.')
-                *colon = '/';
-    }
-}
-
-/* Writes the items of `list` with commas between; `config` is the file if they are spelt as Alembic's. Returns -1 if
- * there are none, or no room. */
-static int join(const char *list, const char *separators, const char *config, char *text, size_t capacity)
-{
-    size_t used = 0, length;
-    for (const char *item = list + strspn(list, separators); *item;
-         item += length + strspn(item + length, separators)) {
-        length = strcspn(item, separators);
-        if (used + (config ? strlen(config) : 0) + length + 2 > capacity)
-            return -1;
-        if (used)
-            text[used++] = ',';
-        if (config)
-            spell_location(config, item, length, text + used, capacity - used);
-        else
-            snprintf(text + used, capacity - used, "%.*s", (int)length, item);
-        used += strlen(text + used);
-    }
-    return used ? 0 : -1;
+    if (files->text && name)
+        files->text = config_narrow(files->text, name);
+    return files->text;
 }
 
 /* env.py: where the configuration says, else in the script location that `folder` may be, else above it. */
 static char *load_environment_script(const struct config *config, const char *folder)
 {
-    char path[PATH_CAPACITY], value[VALUE_CAPACITY], directory[VALUE_CAPACITY];
-    char *text = config ? load_first(config, NULL, config->folder, path, value) : NULL, *script = NULL;
-    if (text) {
-        spell_location(path, value, strlen(value), directory, sizeof directory);
-        snprintf(path, sizeof path, "%s/env.py", directory);
-        script = load(path);
-    }
-    free(text);
+    char path[PATH_CAPACITY], directory[VALUE_CAPACITY];
+    struct config_key location = config->folder;
+    struct files files = {.next = 0};
+    struct err unread;
+    char *script = NULL;
+    location.below = NULL;
+    while (!script && next_file(config, NULL, &files))
+        if (config_folders(&location, files.path, files.text, directory, sizeof directory) == TOOL_CONFIGURED_NAMED) {
+            snprintf(path, sizeof path, "%s/env.py", directory);
+            script = config_load(path, &unread);
+        }
+    free(files.text);
     for (int up = 0; !script && up < 2; up++) {
         snprintf(path, sizeof path, "%s/%senv.py", folder, up ? "../" : "");
-        script = load(path);
+        script = config_load(path, &unread);
     }
     return script;
 }
@@ -285,67 +216,96 @@ static char *load_environment_script(const struct config *config, const char *fo
 int tool_configured_table(const struct tool *tool, tool_variable *variable, const char *folder, char *schema,
                           size_t schema_capacity, char *table, size_t table_capacity)
 {
-    char path[PATH_CAPACITY], value[VALUE_CAPACITY];
+    char value[VALUE_CAPACITY];
     const struct config *config = config_of(tool);
-    char *text = NULL;
+    struct files files = {.next = 0};
     *schema = *table = '\0';
-    if (tool->source == TOOL_SCRIPTS) {
-        text = load_environment_script(config, folder);
-        config = &environment_script;
-    } else if (config) {
-        text = load_first(config, variable, NULL, path, value);
-    }
-    if (!text)
+    if (!config)
         return 0;
-    int found = extract(text, config->table, table, table_capacity);
-    if (extract(text, config->schema, schema, schema_capacity)) {
+    if (tool->source == TOOL_SCRIPTS) {
+        files.text = load_environment_script(config, folder);
+        config = &environment_script;
+    } else {
+        next_file(config, variable, &files);
+    }
+    if (!files.text)
+        return 0;
+    int found = config_extract(files.text, config->table, table, table_capacity);
+    if (config_extract(files.text, config->schema, schema, schema_capacity)) {
         found++;
-    } else if (extract(text, config->schemas, value, sizeof value)) {
+    } else if (config_extract(files.text, config->schemas, value, sizeof value)) {
         const char *first = value + strspn(value, SEPARATORS);
         snprintf(schema, schema_capacity, "%.*s", (int)strcspn(first, SEPARATORS), first);
         found += *schema != '\0';
     }
-    free(text);
+    const char *dot = config->is_dotted ? strchr(table, '.') : NULL;
+    if (dot) {
+        found += !*schema;
+        snprintf(schema, schema_capacity, "%.*s", (int)(dot - table), table);
+        memmove(table, dot + 1, strlen(dot));
+    }
+    free(files.text);
     return found;
 }
 
 bool tool_configured_recursive(const struct tool *tool)
 {
-    char path[PATH_CAPACITY], value[VALUE_CAPACITY];
+    char value[VALUE_CAPACITY] = "";
     const struct config *config = config_of(tool);
-    char *text = config ? load_first(config, NULL, RECURSIVE, path, value) : NULL;
-    bool is_true = text && strcmp(value, "true") == 0;
-    free(text);
-    return is_true;
+    struct files files = {.next = 0};
+    while (config && !*value && next_file(config, NULL, &files))
+        config_extract(files.text, RECURSIVE, value, sizeof value);
+    free(files.text);
+    return strcmp(value, "true") == 0;
 }
 
-static int configured_folders(const struct tool *tool, const struct config *config, char *folders, size_t capacity)
+static enum tool_configured read_key(const struct config_key *key, const struct files *files,
+                                     struct tool_folder *folder)
 {
-    char path[PATH_CAPACITY], list[VALUE_CAPACITY], unused[16];
-    bool is_alembic = tool->source == TOOL_SCRIPTS;
-    char *text = load_first(config, NULL, config->folders, path, list);
-    bool colons = text && is_alembic && extract(text, COLONS_SEPARATE, unused, sizeof unused);
-    int result =
-        text ? join(list, colons ? ":" SEPARATORS : SEPARATORS, is_alembic ? path : NULL, folders, capacity) : -1;
-    free(text);
-    return result;
-}
-
-int tool_configured_folder(const struct tool *tool, tool_variable *variable, char *folder, size_t capacity)
-{
-    char path[PATH_CAPACITY], value[VALUE_CAPACITY], directory[VALUE_CAPACITY];
-    const struct config *config = config_of(tool);
-    if (config && config->folders && configured_folders(tool, config, folder, capacity) == 0)
-        return 0;
-    char *text = config && config->folder ? load_first(config, variable, config->folder, path, value) : NULL;
-    if (!text)
-        return -1;
-    free(text);
-    if (tool->source == TOOL_SCRIPTS) {
-        spell_location(path, value, strlen(value), directory, sizeof directory);
-        snprintf(folder, capacity, "%s/versions", directory);
-    } else {
-        snprintf(folder, capacity, "%s", strncmp(value, "./", 2) == 0 ? value + 2 : value);
+    enum tool_configured found = key->name
+                                     ? config_folders(key, files->path, files->text, folder->path, sizeof folder->path)
+                                     : TOOL_CONFIGURED_NOT;
+    if (found == TOOL_CONFIGURED_NAMED)
+        snprintf(folder->said, sizeof folder->said, "%.500s", files->path);
+    if (found == TOOL_CONFIGURED_UNCLEAR) {
+        const char *behind_choice = strrchr(key->name, '?');
+        snprintf(folder->said, sizeof folder->said, "%s%s%s in %.300s is no literal", key->object ? key->object : "",
+                 key->object ? "." : "", behind_choice ? behind_choice + 1 : key->name, files->path);
     }
-    return 0;
+    return found;
+}
+
+static enum tool_configured read_folder(const struct config *config, const struct files *files,
+                                        struct tool_folder *folder)
+{
+    struct config_key source = config->folder;
+    struct tool_folder of_source;
+    char unused[16];
+    if (files->unclear[0]) {
+        snprintf(folder->said, sizeof folder->said, "%s", files->unclear);
+        return TOOL_CONFIGURED_UNCLEAR;
+    }
+    struct config_key folders = config->folders;
+    folders.by_colons = folders.name && config_extract(files->text, COLONS_SEPARATE, unused, sizeof unused);
+    enum tool_configured found = read_key(&folders, files, folder);
+    if (found == TOOL_CONFIGURED_NOT)
+        found = read_key(&config->folder, files, folder);
+    source.name = config->folder_source;
+    if (found == TOOL_CONFIGURED_UNCLEAR || (found == TOOL_CONFIGURED_NAMED && access(folder->path, F_OK) == 0) ||
+        read_key(&source, files, &of_source) != TOOL_CONFIGURED_NAMED || access(of_source.path, F_OK) != 0)
+        return found;
+    *folder = of_source;
+    return TOOL_CONFIGURED_NAMED;
+}
+
+enum tool_configured tool_configured_folder(const struct tool *tool, tool_variable *variable,
+                                            struct tool_folder *folder)
+{
+    const struct config *config = config_of(tool);
+    struct files files = {.next = 0};
+    enum tool_configured found = TOOL_CONFIGURED_NOT;
+    while (config && found == TOOL_CONFIGURED_NOT && next_file(config, variable, &files))
+        found = read_folder(config, &files, folder);
+    free(files.text);
+    return found;
 }

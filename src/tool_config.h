@@ -1,5 +1,5 @@
 /* What a project's own configuration says about a tool: only what stands there as a literal string. Code that works a
- * name out is not understood, and says nothing. */
+ * name out is not understood. */
 #ifndef LOCKSTEP_TOOL_CONFIG_H
 #define LOCKSTEP_TOOL_CONFIG_H
 
@@ -13,10 +13,20 @@
 int tool_configured_table(const struct tool *tool, tool_variable *variable, const char *folder, char *schema,
                           size_t schema_capacity, char *table, size_t table_capacity);
 
-/* Writes the folder of the migrations that the project configures for `tool`, relative to the current directory, or
- * several with commas between (Alembic's version_locations, Flyway's locations). Returns 0, or -1 if it configures
- * none. */
-int tool_configured_folder(const struct tool *tool, tool_variable *variable, char *folder, size_t capacity);
+enum tool_configured {
+    TOOL_CONFIGURED_NOT,     /* nothing says where the migrations are: the tool's default counts */
+    TOOL_CONFIGURED_NAMED,   /* `path` */
+    TOOL_CONFIGURED_UNCLEAR, /* something does, and is not understood */
+};
+
+struct tool_folder {
+    char said[512];  /* the file that says so, or why it is not understood; for people */
+    char path[1024]; /* relative to the current directory, or several with commas between */
+};
+
+/* Finds the folder of the migrations that the project configures for `tool`. */
+enum tool_configured tool_configured_folder(const struct tool *tool, tool_variable *variable,
+                                            struct tool_folder *folder);
 
 /* Whether the folders below that folder count too (Alembic's recursive_version_locations). */
 bool tool_configured_recursive(const struct tool *tool);

@@ -73,7 +73,7 @@ const struct tool tool_presets_node[] = {
         .source = TOOL_FILES,
         .folders = {"migrations", "src/migrations", "src/db/migrations", "db/migrations", "dist/migrations",
                     "dist/db/migrations"},
-        .pattern = "^(.+)\\.(js|ts|mjs|mts)$",
+        .pattern = "^(.+)\\.[cm]?[jt]s$",
         .table = "kysely_migration",
         .applied = "SELECT name FROM {table}",
         .lock = "3853314791062309107",
@@ -148,8 +148,11 @@ const struct tool tool_presets_node[] = {
         .source = TOOL_FILES,
         .folders = {"dist/migrations", "src/migrations", "migrations", "dist/src/migrations", "src/migration",
                     "dist/migration", "dist/database/migrations", "src/database/migrations"},
-        /* The row's name is the class, which may be called as it likes; the time in it is the file's. */
+        /* The row's name is the class, which may be called as it likes; the time in it is the file's, or must be read
+           at the end of the class' name or of the one that it gives itself. */
         .pattern = "^([0-9]{13})-.*\\.[cm]?[jt]s$",
+        .content = {"class[ \t]+[A-Za-z_$][A-Za-z0-9_$]*([0-9]{13})[^A-Za-z0-9_$]",
+                    "[^A-Za-z0-9_$]name[ \t:string]*=[ \t]*[\"'`][^\"'`\n]*([0-9]{13})[\"'`]"},
         .ids = TOOL_NUMBER,
         .twins = TOOL_TWINS_APART,
         .table = "migrations",

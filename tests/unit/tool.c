@@ -2,13 +2,13 @@
 #include "tool.h"
 
 #include "migrations_kit.h"
-#include "tool_config.h"
 #include "unit.h"
 
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void presets_are_complete(void **state)
 {
@@ -70,6 +70,9 @@ static void commands_get_the_folder(void **state)
         {"golang-migrate", "db/m", "migrate -path \"db/m\" -database \"$DATABASE_URL\" up"},
         {"golang-migrate", "a\"$b`\\", "migrate -path \"a\\\"\\$b\\`\\\\\" -database \"$DATABASE_URL\" up"},
         {"atlas", "m", "atlas migrate apply --url \"$DATABASE_URL\" --dir \"file://m\""},
+        {"yoyo", "m", "yoyo apply --batch --database \"$DATABASE_URL\" \"m\""},
+        {"yoyo", "m, n,o", "yoyo apply --batch --database \"$DATABASE_URL\" \"m\" \"n\" \"o\""},
+        {"dbmate", "m,n", "[\"dbmate\", \"--no-dump-schema\", \"--migrations-dir\", \"m,n\", \"migrate\"]"},
         {"sqlx", "a\"$b`\\", "[\"sqlx\", \"migrate\", \"run\", \"--source\", \"a\\\"$b`\\\\\"]"},
     };
     char text[200], few[20];
@@ -121,6 +124,11 @@ static void words_of_a_command_tell(void **state)
         {"npm run db:migrate", NULL},
         {"goose -dir migrations postgres $DATABASE_URL up", "goose"},
         {"if ! (sqitch deploy); then exit 1; fi", "sqitch"},
+        {"cd /app/prisma && node migrate.js", NULL},
+        {"cd prisma; npx knex migrate:latest", "knex"},
+        {"ls /app/prisma/", NULL},
+        {"cd", NULL},
+        {"cd /app && migrate -path m -database $URL up", "golang-migrate"},
         {"echo --prisma file://x/knex typeorm=1", NULL},
         {"", NULL},
         {"[\"a\", 1", NULL},
@@ -206,6 +214,24 @@ static void two_tools_are_one_too_many(void **state)
     assert_non_null(strstr(err.text, "prisma (by prisma)"));
 }
 
+static void the_directory_is_named(void **state)
+{
+    static const char deep[] = "a-folder-with-a-long-name/another-of-them/\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4/app";
+    struct err err;
+    char why[100], here[4096];
+    (void)state;
+    assert_null(tool_detect(NULL, why, sizeof why, &err));
+    assert_non_null(strstr(err.text, getcwd(here, sizeof here)));
+    snprintf(here, sizeof here, "%s/x", deep);
+    kit_make(here);
+    assert_int_equal(chdir(deep), 0);
+    assert_null(tool_detect(NULL, why, sizeof why, &err));
+    assert_non_null(strstr(err.text, "\xc3\xa4/app tells the tool"));
+    assert_non_null(strstr(err.text, " in \xe2\x80\xa6"));
+    assert_non_null(strstr(err.text, "typeorm, yoyo"));
+    assert_int_equal(chdir("../../../.."), 0);
+}
+
 static void nothing_found_says_what_to_add(void **state)
 {
     static const char *const said[] = {"LOCKSTEP_TOOL",       "LOCKSTEP_TARGET)", "--target-files 'migrations/*.sql'",
@@ -218,152 +244,14 @@ static void nothing_found_says_what_to_add(void **state)
         CHECK(said[i], strstr(err.text, said[i]) != NULL);
 }
 
-static const char *no_variable(const char *name)
-{
-    (void)name;
-    return NULL;
-}
-
-static const char *production(const char *name)
-{
-    return strcmp(name, "NODE_ENV") == 0 ? "production" : NULL;
-}
-
-static void the_environments_own_part_counts(void **state)
-{
-    char folder[64];
-    (void)state;
-    kit_make_of("knexfile.js", "module.exports = {\n  development: { migrations: { directory: './d' } },\n"
-                               "  production: {\n    migrations: { directory: './p' } } }");
-    assert_int_equal(tool_configured_folder(tool_find("knex"), production, folder, sizeof folder), 0);
-    assert_string_equal(folder, "p");
-    assert_int_equal(tool_configured_folder(tool_find("knex"), no_variable, folder, sizeof folder), 0);
-    assert_string_equal(folder, "d");
-}
-
-static void configuration_is_read(void **state)
-{
-    static const struct {
-        const char *tool, *path, *content, *schema, *table;
-    } rows[] = {
-        {"drizzle", "drizzle.config.ts",
-         "export default defineConfig({\n  out: './db/out', schema: \"./src/schema.ts\",\n"
-         "  migrations: {\n    table: 'journal',\n    schema: 'meta' } })\n",
-         "meta", "journal"},
-        {"drizzle", "drizzle.config.ts", "export default { schema: './src/schema.ts' }", "", ""},
-        {"drizzle", "drizzle.config.json", "{\"migrations\": {\"table\": \"j\"}}", "", "j"},
-        {"drizzle", "drizzle.config.ts", "// migrations: { table: 'old' },\nexport default {}", "", ""},
-        {"drizzle", "drizzle.config.ts", "migrations: { table: process.env.TABLE }", "", ""},
-        {"knex", "knexfile.js", "module.exports = { migrations: { tableName: 'km', schemaName: \"s\" } }", "s", "km"},
-        {"knex", "knexfile.ts", "const name = `km`; x({migrations: {tableName: name}})", "", ""},
-        {"typeorm", "src/data-source.ts", "new DataSource({ migrationsTableName: 'tm' })", "", "tm"},
-        {"sql-migrate", "dbconfig.yml", "production:\n  dialect: postgres\n  dir: db/m\n  table: ran # here\n", "",
-         "ran"},
-        {"alembic", "env.py",
-         "def run():\n    context.configure(version_table=\"av\",\n      version_table_schema='s')", "s", "av"},
-        {"alembic", "env.py", "context.configure(version_table_schema=target.schema)", "", ""},
-        {"prisma", "prisma.config.ts", "migrations: { path: 'x' }", "", ""},
-        {"flyway", "flyway.toml", "[flyway]\ntable = \"ft\"\nschemas = [\"fs\", \"x\"]\n", "fs", "ft"},
-        {"flyway", "flyway.conf", "flyway.schemas=a,b\nflyway.defaultSchema=d\n", "d", ""},
-        {"knex", "knexfile.js", "x({searchPath: ['kp', 'public']})", "kp", ""},
-        {"knex", "knexfile.js", "x({searchPath: 'kp'})", "kp", ""},
-        {"knex", "knexfile.js", "x({migrations: {tableName: `${app}_m`}})", "", ""},
-        {"sequelize", "config/config.json",
-         "{\"development\": {\"migrationStorageTableName\": \"sm\", \"migrationStorageTableSchema\": \"ss\"},\n"
-         "\"production\": {\"migrationStorageTableName\": \"other\"}}",
-         "ss", "sm"},
-        {"sqitch", "sqitch.conf", "[engine \"pg\"]\n    registry = reg\n", "reg", ""},
-        {"typeorm", "src/data-source.ts", "new DataSource({ type: 'postgres', schema: 'ts' })", "ts", ""},
-        {"yoyo", "yoyo.ini", "[DEFAULT]\nmigration_table = ym\n", "", "ym"},
-        {"rails", "config/database.yml", "x: 1", "", ""},
-    };
-    char schema[64], table[64];
-    (void)state;
-    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
-        kit_fresh_directory();
-        kit_make("versions/x");
-        kit_make_of(rows[i].path, rows[i].content);
-        int found = tool_configured_table(tool_find(rows[i].tool), no_variable, "versions", schema, sizeof schema,
-                                          table, sizeof table);
-        CHECK_TEXT(rows[i].content, schema, rows[i].schema);
-        CHECK_TEXT(rows[i].content, table, rows[i].table);
-        CHECK_NUMBER(rows[i].content, found, (*rows[i].schema != '\0') + (*rows[i].table != '\0'));
-    }
-}
-
-static void configured_folders_are_read(void **state)
-{
-    static const struct {
-        const char *tool, *path, *content, *folder; /* NULL = none */
-    } rows[] = {
-        {"drizzle", "drizzle.config.ts", "export default {\n out: './db/out' }", "db/out"},
-        {"drizzle", "drizzle.config.ts", "export default {\n timeout: './db/out' }", NULL},
-        {"knex", "knexfile.js", "{seeds: {directory: 's'}, migrations: {directory: './m'}}", "m"},
-        {"prisma", "prisma.config.ts", "migrations: {\n  path: \"db/m\",\n}", "db/m"},
-        {"alembic", "alembic.ini", "[alembic]\n# script_location = old\nscript_location = db/alembic\n",
-         "db/alembic/versions"},
-        {"alembic", "alembic.ini", "[alembic]\nscript_location = %(here)s/mig  \n", "./mig/versions"},
-        {"alembic", "alembic.ini", "[alembic]\nscript_location = app.db:mig\n", "app/db/mig/versions"},
-        {"flask", "migrations/alembic.ini", "[alembic]\nscript_location = %(here)s\n", "migrations/versions"},
-        {"alembic", "alembic.ini",
-         "[alembic]\nscript_location = a\nversion_path_separator = os\nversion_locations = v:w\n", "v,w"},
-        {"alembic", "alembic.ini", "[alembic]\r\nscript_location = db\r\nversion_locations =\r\n", "db/versions"},
-        {"flyway", "flyway.toml", "[flyway]\nlocations = [\"filesystem:a\", \"filesystem:b\"]\n",
-         "filesystem:a,filesystem:b"},
-        {"flyway", "flyway.conf", "flyway.url=x\nflyway.locations=filesystem:a\n", "filesystem:a"},
-        {"knex", "knexfile.js",
-         "module.exports = {\n  production: { migrations: { directory: './p' } },\n  development: {\n migrations: {\n"
-         "directory: './d' } } }",
-         "d"},
-        {"knex", "knexfile.js", "x = {development: {client: 'pg'},\n production: {migrations: {directory: './p'}}}",
-         NULL},
-        {"knex", "knexfile.js", "x({migrations: {directory: `${base}/m`}})", NULL},
-        {"sequelize", ".sequelizerc", "module.exports = { 'migrations-path': 'db/m' }", "db/m"},
-        {"sequelize", ".sequelizerc", "module.exports = { 'migrations-path': path.resolve('db', 'm') }", NULL},
-        {"sqitch", "sqitch.conf", "[core]\n\tengine = pg\n\ttop_dir = sql\n", "sql"},
-        {"yoyo", "yoyo.ini", "[DEFAULT]\nsources = ./db/migs\n", "db/migs"},
-        {"alembic", "alembic.ini", "[alembic]\nscript_location = a\nversion_locations = %(here)s/v w/x app:y\n",
-         "./v,w/x,app/y"},
-        {"alembic", "alembic.ini",
-         "[alembic]\nscript_location = a\npath_separator = os\nversion_locations = v:%(here)s/w\nx = 1\n", "v,./w"},
-        {"alembic", "alembic.ini",
-         "[alembic]\nscript_location = a\nversion_locations =\n  v,\n  %(here)s/w\n\n[loggers]\nkeys = root\n",
-         "v,./w"},
-        {"alembic", "pyproject.toml",
-         "[tool.alembic]\nscript_location = \"%(here)s/a\"\nversion_locations = [\n    \"v\",\n    \"w\",\n]\n[x]\ny = "
-         "1\n",
-         "v,w"},
-        {"alembic", "pyproject.toml", "[tool.alembic]\nscript_location = \"%(here)s/a\"\n", "./a/versions"},
-        {"sql-migrate", "dbconfig.yml", "development:\n  dir: \"m\"\n", "m"},
-        {"sql-migrate", "dbconfig.yml",
-         "development:\n  dir: d\n\nproduction:\n  dialect: postgres\n\n  dir: p\nx:\n  dir: e\n", "p"},
-        {"rails", "Gemfile", "", NULL},
-    };
-    char folder[64];
-    (void)state;
-    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
-        kit_fresh_directory();
-        kit_make_of(rows[i].path, rows[i].content);
-        int result = tool_configured_folder(tool_find(rows[i].tool), no_variable, folder, sizeof folder);
-        CHECK_TEXT(rows[i].content, result == 0 ? folder : NULL, rows[i].folder);
-    }
-}
-
 int unit_tool(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(presets_are_complete),
-        cmocka_unit_test(patterns_are_regular_expressions),
-        cmocka_unit_test(names_are_listed),
-        cmocka_unit_test(commands_get_the_folder),
-        UNIT_IN_DIRECTORY(words_of_a_command_tell),
-        UNIT_IN_DIRECTORY(files_of_a_project_tell),
-        UNIT_IN_DIRECTORY(words_count_before_files),
-        UNIT_IN_DIRECTORY(two_tools_are_one_too_many),
-        UNIT_IN_DIRECTORY(nothing_found_says_what_to_add),
-        UNIT_IN_DIRECTORY(the_environments_own_part_counts),
-        UNIT_IN_DIRECTORY(configuration_is_read),
-        UNIT_IN_DIRECTORY(configured_folders_are_read),
+        cmocka_unit_test(presets_are_complete),      cmocka_unit_test(patterns_are_regular_expressions),
+        cmocka_unit_test(names_are_listed),          cmocka_unit_test(commands_get_the_folder),
+        UNIT_IN_DIRECTORY(words_of_a_command_tell),  UNIT_IN_DIRECTORY(files_of_a_project_tell),
+        UNIT_IN_DIRECTORY(words_count_before_files), UNIT_IN_DIRECTORY(two_tools_are_one_too_many),
+        UNIT_IN_DIRECTORY(the_directory_is_named),   UNIT_IN_DIRECTORY(nothing_found_says_what_to_add),
     };
     return UNIT_RUN("tool", tests);
 }

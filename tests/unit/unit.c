@@ -130,6 +130,8 @@ int main(void)
         unit_redis_client,
         unit_user,
         unit_tool,
+        unit_tool_config,
+        unit_migrations_faults,
         unit_migrations_files,
         unit_migrations_lists,
         unit_verdict,
