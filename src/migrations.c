@@ -51,26 +51,29 @@ static const char *bare(const char *folder)
     return folder;
 }
 
-/* What says that a folder has this tool's migrations. */
-static const char *sign_of(const struct tool *tool)
+/* Writes the path of what says that a folder has this tool's migrations. */
+static void find_sign(const struct tool *tool, const char *folder, char path[PATH_CAPACITY])
 {
-    return tool->source == TOOL_JOURNAL ? "meta/_journal.json" : tool->source == TOOL_PLAN ? "sqitch.plan" : ".";
+    if (tool->source == TOOL_PLAN)
+        migrations_plan_path(tool, folder, path);
+    else
+        snprintf(path, PATH_CAPACITY, "%s%s", bare(folder), tool->source == TOOL_JOURNAL ? "/meta/_journal.json" : "");
 }
 
 static bool is_there(const struct tool *tool, const char *folder)
 {
     char path[PATH_CAPACITY];
-    snprintf(path, sizeof path, "%s/%s", bare(folder), sign_of(tool));
+    find_sign(tool, folder, path);
     return access(path, F_OK) == 0 || errno == EACCES ||
            (tool->source == TOOL_JOURNAL && migrations_has_journal_folders(folder));
 }
 
 static int refuse_named(const struct reading *reading, const struct tool_folder *named, const char *folder)
 {
-    const char *sign = sign_of(reading->tool);
-    bool has_sign = strcmp(sign, ".") != 0;
-    return err_set(reading->err, ERR_USAGE, "%s: %s names %s, %s%s; right would be " SAY_WHERE, reading->tool->name,
-                   named->said, folder, has_sign ? "which has no " : "which is not there", has_sign ? sign : "");
+    char sign[PATH_CAPACITY];
+    find_sign(reading->tool, folder, sign);
+    return err_set(reading->err, ERR_USAGE, "%s: %s names %s, but %s is not there; right would be " SAY_WHERE,
+                   reading->tool->name, named->said, folder, sign);
 }
 
 static int read_one(struct reading *reading, const char *folder)

@@ -1,5 +1,6 @@
 /* Sqitch: sqitch.plan lists the changes, one a line. */
 #include "migrations_internal.h"
+#include "tool_config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,11 +72,17 @@ static int add_line(struct reading *reading, const char *folder, char *line)
     return migrations_add(reading, line, strlen(line), line, file, NULL);
 }
 
+void migrations_plan_path(const struct tool *tool, const char *folder, char path[PATH_CAPACITY])
+{
+    if (!tool_configured_plan(tool, path, PATH_CAPACITY))
+        snprintf(path, PATH_CAPACITY, "%s/sqitch.plan", folder);
+}
+
 int migrations_read_plan(struct reading *reading, const char *folder)
 {
     char path[PATH_CAPACITY];
     int result = 0;
-    snprintf(path, sizeof path, "%s/sqitch.plan", folder);
+    migrations_plan_path(reading->tool, folder, path);
     char *text = migrations_load(path, NULL, reading->err);
     if (!text)
         return -1;

@@ -248,15 +248,28 @@ int tool_configured_table(const struct tool *tool, tool_variable *variable, cons
     return found;
 }
 
-bool tool_configured_recursive(const struct tool *tool)
+/* Writes what `expression` finds in the first file that has it, else "". */
+static void extract(const struct tool *tool, const char *expression, char *value, size_t capacity)
 {
-    char value[VALUE_CAPACITY] = "";
     const struct config *config = config_of(tool);
     struct files files = {.next = 0};
+    *value = '\0';
     while (config && !*value && next_file(config, NULL, &files))
-        config_extract(files.text, RECURSIVE, value, sizeof value);
+        config_extract(files.text, expression, value, capacity);
     free(files.text);
+}
+
+bool tool_configured_recursive(const struct tool *tool)
+{
+    char value[VALUE_CAPACITY];
+    extract(tool, RECURSIVE, value, sizeof value);
     return strcmp(value, "true") == 0;
+}
+
+bool tool_configured_plan(const struct tool *tool, char *path, size_t capacity)
+{
+    extract(tool, INI("plan_file"), path, capacity);
+    return *path;
 }
 
 static enum tool_configured read_key(const struct config_key *key, const struct files *files,

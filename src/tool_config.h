@@ -31,4 +31,7 @@ enum tool_configured tool_configured_folder(const struct tool *tool, tool_variab
 /* Whether the folders below that folder count too (Alembic's recursive_version_locations). */
 bool tool_configured_recursive(const struct tool *tool);
 
+/* Writes the path of the plan that the project configures (Sqitch's core.plan_file); false if it configures none. */
+bool tool_configured_plan(const struct tool *tool, char *path, size_t capacity);
+
 #endif

@@ -68,6 +68,17 @@ def test_failed_names_the_remedy(case, project, database):
     assert case.remedy in said, said
 
 
+@pytest.mark.parametrize("case", [CASES[0]], ids=lambda case: case.name)
+def test_a_folder_that_is_not_where_the_configuration_says(case, project, tmp_path):
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations/a.js").touch()
+    for directory, status, words in [("path.join(base, 'm')", 1, "warning: migrations.directory in knexfile.js is no literal, so migrations is taken"),
+                                     ("'gone'", 64, "knexfile.js names gone, but gone is not there")]:
+        (tmp_path / "knexfile.js").write_text(f"module.exports = {{ migrations: {{ directory: {directory} }} }}")
+        done, said = project("check", LOCKSTEP_TOOL="knex")
+        assert done == status and words in said, said
+
+
 OTHERS = [(tool, other) for _, tools in FOREIGN for tool, other in itertools.permutations(tools, 2) if (tool, other) not in ALIKE]
 BY_TOOL = {case.tool: case for case in reversed(CASES)}
 

@@ -172,13 +172,27 @@ def test_a_history_table_in_another_schema(tool, applied, start):
     assert_passes_without_tool(project, start(project), "satisfied")
 
 
+@pytest.mark.parametrize("mode", [0, 0o644], ids=["closed", "listed"])
 @pytest.mark.tools(lambda tool: tool.compare != CHECK)
-def test_a_folder_that_cannot_be_read(project, start):
+def test_a_folder_that_cannot_be_read(mode, project, start):
     project = project()
-    (project.folder / project.tool.reads if project.tool.reads else project.directory).chmod(0)
+    unread = project.folder / project.tool.reads if project.tool.reads else project.directory
+    unread.chmod(mode if unread.is_dir() else 0)
     replica = fails(start(project, inside=NOBODY), USAGE)
     assert (project.tool.reads or project.tool.directory) in words(replica, "error"), replica.story()
     assert not project.started()
+
+
+@pytest.mark.tools(lambda tool: tool.name == "yoyo")
+def test_several_folders(project, start):
+    project = project()
+    (project.folder / "more").mkdir()
+    newest = project.path(project.migrations[-1])
+    newest.rename(project.folder / "more" / newest.name)
+    (project.folder / "yoyo.ini").write_text("[DEFAULT]\nsources = %(here)s/migrations\n    ./more\n")
+    passes(start(project))
+    assert project.keys() == [project.key(migration) for migration in project.migrations]
+    assert_passes_without_tool(project, start(project), "satisfied")
 
 
 @pytest.mark.tools(lambda tool: tool.double)

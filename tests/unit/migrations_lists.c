@@ -223,13 +223,32 @@ static void targets_are_for_people(void **state)
     migrations_free(&migrations);
 }
 
+static void a_plan_may_be_elsewhere(void **state)
+{
+    char ids[64], text[512];
+    (void)state;
+    kit_make_of("sqitch.plan", "%project=p\nold\n");
+    kit_make_of("db/my.plan", "%project=p\none\ntwo\n");
+    kit_make_of("sqitch.conf", "[core]\n\tplan_file = db/my.plan\n");
+    kit_ids("configured", "sqitch", NULL, ids, sizeof ids);
+    assert_string_equal(ids, "one two ");
+    kit_make_of("sqitch.conf", "[core]\n\ttop_dir = db\n\tplan_file = gone.plan\n");
+    kit_refusal("gone", "sqitch", NULL, text);
+    assert_non_null(strstr(text, "sqitch.conf names db, but gone.plan is not there"));
+}
+
 int unit_migrations_lists(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids_are_written_one_way), cmocka_unit_test(ids_have_an_order),
-        UNIT_IN_DIRECTORY(journals_are_read),      UNIT_IN_DIRECTORY(journals_may_be_wrong),
-        UNIT_IN_DIRECTORY(scripts_are_read),       UNIT_IN_DIRECTORY(scripts_that_are_none_are_left_out),
-        UNIT_IN_DIRECTORY(heads_are_the_newest),   UNIT_IN_DIRECTORY(plans_are_read),
+        UNIT_IN_DIRECTORY(a_plan_may_be_elsewhere),
+        cmocka_unit_test(ids_are_written_one_way),
+        cmocka_unit_test(ids_have_an_order),
+        UNIT_IN_DIRECTORY(journals_are_read),
+        UNIT_IN_DIRECTORY(journals_may_be_wrong),
+        UNIT_IN_DIRECTORY(scripts_are_read),
+        UNIT_IN_DIRECTORY(scripts_that_are_none_are_left_out),
+        UNIT_IN_DIRECTORY(heads_are_the_newest),
+        UNIT_IN_DIRECTORY(plans_are_read),
         UNIT_IN_DIRECTORY(targets_are_for_people),
     };
     return UNIT_RUN("migrations, lists", tests);
