@@ -116,7 +116,9 @@ static const struct config environment_script = {.schema = "[^a-z_]version_table
                                                  .table = "[^a-z_]version_table" STRING};
 
 #define COLONS_SEPARATE "\n[ \t]*(version_)?path_separator[ \t]*[:=][ \t]*(os|:)"
-#define RECURSIVE       INI("recursive_version_locations")
+/* TypeORM: two stars in the glob. */
+#define RECURSIVE                                                                                                      \
+    INI("recursive_version_locations") "|[^A-Za-z_]migrations[\"']?[ \t\n]*[:=][ \t\n]*\\[[^]]*[^]*](\\*\\*)/"
 
 static const struct config *config_of(const struct tool *tool)
 {
@@ -263,7 +265,7 @@ bool tool_configured_recursive(const struct tool *tool)
 {
     char value[VALUE_CAPACITY];
     extract(tool, RECURSIVE, value, sizeof value);
-    return strcmp(value, "true") == 0;
+    return strcmp(value, "true") == 0 || strcmp(value, "**") == 0;
 }
 
 bool tool_configured_plan(const struct tool *tool, char *path, size_t capacity)

@@ -28,7 +28,7 @@ struct tool_folder {
 enum tool_configured tool_configured_folder(const struct tool *tool, tool_variable *variable,
                                             struct tool_folder *folder);
 
-/* Whether the folders below that folder count too (Alembic's recursive_version_locations). */
+/* Whether the folders below that folder count too (Alembic's recursive_version_locations, TypeORM's two stars). */
 bool tool_configured_recursive(const struct tool *tool);
 
 /* Writes the path of the plan that the project configures (Sqitch's core.plan_file); false if it configures none. */

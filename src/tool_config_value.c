@@ -45,13 +45,14 @@ static void spell_package(char *path)
             *colon = '/';
 }
 
-/* Leaves the folder that a glob is of; false if there are, or may be, several. */
+/* Leaves the folder that a glob is of, or the tree; false if there are, or may be, several. */
 static bool cut_glob(char *path, bool is_pattern)
 {
     char *glob = strpbrk(path, "*?{[(");
     if (!glob)
         return true;
-    if (!is_pattern || strchr(glob, '/'))
+    bool is_tree = strncmp(glob, "**/", 3) == 0; /* tool_configured_recursive() says so too */
+    if (!is_pattern || strchr(glob + (is_tree ? 3 : 0), '/'))
         return false;
     while (glob > path && *glob != '/')
         glob--;

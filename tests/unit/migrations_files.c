@@ -267,6 +267,20 @@ static void five_thousand_are_no_matter(void **state)
     migrations_free(&migrations);
 }
 
+static void a_glob_of_typeorm_may_be_of_a_tree(void **state)
+{
+    char ids[100];
+    (void)state;
+    kit_make("dist/m/1700000000001-A.js");
+    kit_make("dist/m/sub/1700000000002-B.js");
+    kit_make_of("dist/data-source.js", "x({migrations: [__dirname + '/m/**/*.js']})");
+    kit_ids("tree", "typeorm", NULL, ids, sizeof ids);
+    assert_string_equal(ids, "1700000000001 1700000000002 ");
+    kit_make_of("dist/data-source.js", "x({migrations: [__dirname + '/m/*.js'], entities: ['dist/**/*.js']})");
+    kit_ids("folder", "typeorm", NULL, ids, sizeof ids);
+    assert_string_equal(ids, "1700000000001 ");
+}
+
 int unit_migrations_files(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +292,7 @@ int unit_migrations_files(void)
         UNIT_IN_DIRECTORY(an_empty_folder_does_not_count_against_a_full_one),
         UNIT_IN_DIRECTORY(others_are_mentioned),
         UNIT_IN_DIRECTORY(classes_of_typeorm_tell),
+        UNIT_IN_DIRECTORY(a_glob_of_typeorm_may_be_of_a_tree),
         UNIT_IN_DIRECTORY(five_thousand_are_no_matter),
     };
     return UNIT_RUN("migrations, files", tests);

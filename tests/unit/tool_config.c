@@ -169,6 +169,7 @@ static void configured_folders_are_read(void **state)
         {"typeorm", "dist/data-source.js", "x({migrations: [rejoin(__dirname, 'm', '*.js')]})",
          "migrations in dist/data-source.js is no literal"},
         {"typeorm", "dist/data-source.js", "x({migrations: [path.join(__dirname, 'm', '*.js')]})", "dist/m"},
+        {"typeorm", "dist/data-source.js", "x({migrations: ['dist/m/**/*{.js,.ts}']})", "dist/m"},
         {"typeorm", "dist/data-source.js", "x({migrations: ['dist/**/migrations/*.js']})",
          "migrations in dist/data-source.js is no literal"},
         {"typeorm", "dist/data-source.js", "x({migrations: [First1700000000000]})",
