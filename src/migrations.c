@@ -72,8 +72,9 @@ static int refuse_named(const struct reading *reading, const struct tool_folder 
 {
     char sign[PATH_CAPACITY];
     find_sign(reading->tool, folder, sign);
-    return err_set(reading->err, ERR_USAGE, "%s: %s names %s, but %s is not there; right would be " SAY_WHERE,
-                   reading->tool->name, named->said, folder, sign);
+    bool is_folder = strcmp(sign, folder) == 0;
+    return err_set(reading->err, ERR_USAGE, "%s: %s names %s, %s%s is not there; right would be " SAY_WHERE,
+                   reading->tool->name, named->said, folder, is_folder ? "which" : "but ", is_folder ? "" : sign);
 }
 
 static int read_one(struct reading *reading, const char *folder)

@@ -181,7 +181,7 @@ static int visit_folder(struct reading *reading, const char *path, const char *n
 
 int migrations_read_folder(struct reading *reading, const char *folder)
 {
-    bool is_deep =
-        reading->tool->source == TOOL_TREE || (reading->tool->content[0] && tool_configured_recursive(reading->tool));
-    return migrations_walk(reading, folder, is_deep, reading->tool->source == TOOL_FOLDERS ? visit_folder : visit_file);
+    enum tool_source source = reading->tool->source;
+    bool is_deep = source == TOOL_TREE || (source == TOOL_FILES && tool_configured_recursive(reading->tool));
+    return migrations_walk(reading, folder, is_deep, source == TOOL_FOLDERS ? visit_folder : visit_file);
 }

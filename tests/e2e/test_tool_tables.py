@@ -73,7 +73,7 @@ def test_a_folder_that_is_not_where_the_configuration_says(case, project, tmp_pa
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations/a.js").touch()
     for directory, status, words in [("path.join(base, 'm')", 1, "warning: migrations.directory in knexfile.js is no literal, so migrations is taken"),
-                                     ("'gone'", 64, "knexfile.js names gone, but gone is not there")]:
+                                     ("'gone'", 64, "knexfile.js names gone, which is not there")]:
         (tmp_path / "knexfile.js").write_text(f"module.exports = {{ migrations: {{ directory: {directory} }} }}")
         done, said = project("check", LOCKSTEP_TOOL="knex")
         assert done == status and words in said, said

@@ -167,14 +167,14 @@ static void a_named_folder_counts_or_is_missed(void **state)
          "x({migrations: {directory: 'db/changes'}})",
          {"migrations/a.js"},
          NULL,
-         "knex: knexfile.js names db/changes, but db/changes is not there; right would be --migrations DIR "
+         "knex: knexfile.js names db/changes, which is not there; right would be --migrations DIR "
          "(LOCKSTEP_MIGRATIONS)"},
         {"knex",
          "knexfile.js",
          "x({migrations: {directory: ['m', 'gone']}})",
          {"m/a.js", "migrations/a.js"},
          NULL,
-         "names gone, but"},
+         "names gone, which"},
         {"knex",
          "knexfile.js",
          "x({migrations: {directory: dir()}})",
