@@ -163,7 +163,7 @@ static int find(struct reading *reading, struct migrations *best, const char *un
         const char *pattern = reading->tool->folders[i];
         glob_t found = {.gl_pathc = 0};
         int result = 0;
-        if (glob(pattern, 0, NULL, &found) == 0)
+        if (glob(pattern, GLOB_NOCHECK, NULL, &found) == 0) /* one in a closed folder is there, too */
             for (size_t n = 0; result == 0 && n < found.gl_pathc; n++)
                 if (is_there(reading->tool, found.gl_pathv[n]))
                     result = consider(reading, best, found.gl_pathv[n]);

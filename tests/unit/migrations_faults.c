@@ -64,6 +64,7 @@ static void what_cannot_be_read_is_named(void **state)
          0644},
         {"prisma", "prisma/migrations/1_a/migration.sql", "prisma/migrations/1_a",
          "prisma/migrations/1_a/migration.sql cannot be read", 0644},
+        {"prisma", "prisma/migrations/1_a/migration.sql", "prisma", "prisma/migrations cannot be read", 0644},
         {"golang-migrate", "migrations/1_a.up.sql", "migrations/1_a.up.sql", "migrations/1_a.up.sql cannot be read", 0},
         {"typeorm", "dist/migrations/a.js", "dist/migrations/a.js", "dist/migrations/a.js cannot be read", 0},
     };
