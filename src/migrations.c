@@ -209,19 +209,14 @@ static bool locate(const struct tool *tool, const char *folder, char *path, size
 /* Reads the folders that the project's configuration names. */
 static int read_named(struct reading *reading, const struct tool_folder *named)
 {
-    char folders[sizeof named->path + 256] = "", part[sizeof named->path];
-    size_t length = 0;
-    for (const char *item = named->path; *item; item += strspn(item, ",")) {
-        size_t size = strcspn(item, ",");
-        snprintf(part, sizeof part, "%.*s", (int)size, item);
-        item += size;
-        char *place = folders + length + (length > 0);
-        if (sizeof folders - length < 2 ||
-            !locate(reading->tool, part, place, sizeof folders - (size_t)(place - folders)))
+    char rest[sizeof named->path], place[PATH_CAPACITY], folders[PATH_CAPACITY] = "";
+    char *parts = strcpy(rest, named->path);
+    for (char *part; (part = strsep(&parts, ","));) {
+        size_t length = strlen(folders);
+        if (!locate(reading->tool, part, place, sizeof place) ||
+            (size_t)snprintf(folders + length, sizeof folders - length, "%s%s", length ? "," : "", place) >=
+                sizeof folders - length)
             return refuse_named(reading, named, part);
-        if (length > 0)
-            folders[length] = ',';
-        length = (size_t)(place - folders) + strlen(place);
     }
     int result = read_set(reading, folders);
     if (result == 0 && strcmp(folders, named->path) != 0)

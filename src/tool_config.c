@@ -215,10 +215,20 @@ static char *load_environment_script(const struct config *config, const char *fo
     return script;
 }
 
+/* Writes the schema that `text` names, "" if it names none. */
+static void read_schema(const struct config *config, const char *text, char *schema, size_t capacity)
+{
+    char list[VALUE_CAPACITY];
+    if (config_extract(text, config->schema, schema, capacity) ||
+        !config_extract(text, config->schemas, list, sizeof list))
+        return;
+    const char *first = list + strspn(list, SEPARATORS);
+    snprintf(schema, capacity, "%.*s", (int)strcspn(first, SEPARATORS), first);
+}
+
 int tool_configured_table(const struct tool *tool, tool_variable *variable, const char *folder, char *schema,
                           size_t schema_capacity, char *table, size_t table_capacity)
 {
-    char value[VALUE_CAPACITY];
     const struct config *config = config_of(tool);
     struct files files = {.next = 0};
     *schema = *table = '\0';
@@ -232,22 +242,15 @@ int tool_configured_table(const struct tool *tool, tool_variable *variable, cons
     }
     if (!files.text)
         return 0;
-    int found = config_extract(files.text, config->table, table, table_capacity);
-    if (config_extract(files.text, config->schema, schema, schema_capacity)) {
-        found++;
-    } else if (config_extract(files.text, config->schemas, value, sizeof value)) {
-        const char *first = value + strspn(value, SEPARATORS);
-        snprintf(schema, schema_capacity, "%.*s", (int)strcspn(first, SEPARATORS), first);
-        found += *schema != '\0';
-    }
+    config_extract(files.text, config->table, table, table_capacity);
+    read_schema(config, files.text, schema, schema_capacity);
+    free(files.text);
     const char *dot = config->is_dotted ? strchr(table, '.') : NULL;
     if (dot) {
-        found += !*schema;
         snprintf(schema, schema_capacity, "%.*s", (int)(dot - table), table);
         memmove(table, dot + 1, strlen(dot));
     }
-    free(files.text);
-    return found;
+    return (*table != '\0') + (*schema != '\0');
 }
 
 /* Writes what `expression` finds in the first file that has it, else "". */
@@ -283,7 +286,7 @@ static enum tool_configured read_key(const struct config_key *key, const struct 
     if (found == TOOL_CONFIGURED_NAMED)
         snprintf(folder->said, sizeof folder->said, "%.500s", files->path);
     if (found == TOOL_CONFIGURED_UNCLEAR) {
-        const char *behind_choice = strrchr(key->name, '?');
+        const char *behind_choice = strrchr(key->name, '?'); /* of an expression, (flyway\.)?locations */
         snprintf(folder->said, sizeof folder->said, "%s%s%s in %.300s is no literal", key->object ? key->object : "",
                  key->object ? "." : "", behind_choice ? behind_choice + 1 : key->name, files->path);
     }
