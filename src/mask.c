@@ -33,11 +33,28 @@ static bool find_url_password(const char *text, const char **from, const char **
     return false;
 }
 
+/* How the names of secrets end. The key is Prisma Accelerate's. */
+static const char *const names[] = {"password", "api_key"};
+
+/* Where the first of the names in `text` ends, or NULL. */
+static const char *find_name(const char *text)
+{
+    const char *first = NULL, *end = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *found = strcasestr(text, names[i]);
+        if (found && (!first || found < first)) {
+            first = found;
+            end = found + strlen(names[i]);
+        }
+    }
+    return end;
+}
+
 /* password=value, PGPASSWORD=value, "password": "value" and their like. */
 static bool find_named_password(const char *text, const char **from, const char **to)
 {
-    for (const char *c = strcasestr(text, "password"); c; c = strcasestr(c + 1, "password")) {
-        const char *value = c + strlen("password");
+    for (const char *c = find_name(text); c; c = find_name(c)) {
+        const char *value = c;
         while (*value == '"' || *value == '\'' || *value == ' ')
             value++;
         if (*value != '=')
@@ -74,13 +91,18 @@ static void remember(struct mask *mask, const char *secret, size_t length)
 static bool is_password(struct url_span name)
 {
     char decoded[64];
-    size_t length = (size_t)(name.to - name.from), wanted = strlen("password");
+    size_t length = (size_t)(name.to - name.from);
     if (length > sizeof decoded)
         return false;
     length = url_decode(name.from, name.to, decoded);
     if (length == 3 && (strncasecmp(decoded, "pwd", 3) == 0 || strncasecmp(decoded, "psw", 3) == 0))
         return true;
-    return length >= wanted && strncasecmp(decoded + length - wanted, "password", wanted) == 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t wanted = strlen(names[i]);
+        if (length >= wanted && strncasecmp(decoded + length - wanted, names[i], wanted) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* The passwords of one text. */

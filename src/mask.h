@@ -20,7 +20,8 @@ void mask_learn(struct mask *mask, const char *url);
 void mask_learn_password(struct mask *mask, const char *password);
 
 /* Writes `text` to `out` with every known secret, and the password of anything that looks like
- * scheme://user:password@ or password=..., as ***. The result is cut at `capacity` bytes with its terminator. */
+ * scheme://user:password@, password=... or api_key=..., as ***. The result is cut at `capacity` bytes with its
+ * terminator. */
 void mask_text(const struct mask *mask, const char *text, char *out, size_t capacity);
 
 void mask_free(struct mask *mask);

@@ -257,13 +257,14 @@ def test_url_in_the_command_is_masked_in_log_and_record(form, gate, spawn):
 
 
 @pytest.mark.parametrize("log", ["text", "json"])
-@pytest.mark.parametrize("what", ["url", "other-url", "password", "encoded-password", "key-value"])
+@pytest.mark.parametrize("what", ["url", "other-url", "password", "encoded-password", "key-value", "prisma-key"])
 def test_output_of_the_migration_is_masked(what, log, gate, spawn, tmp_path):
     """Secrets: a tool that prints the URL it connects to (most do, at some log level): masked in our log, which a
     collector keeps, in the record, and in what a waiting or later replica shows of it. The rest of the line stays."""
     env = base_env(DATABASE_URL=f"postgres://app:{HEAD}%40{TAIL}@127.0.0.1:1/db")
     say = {"url": "$DATABASE_URL", "other-url": f"mysql://root:{HEAD}{TAIL}@h/d", "password": f"{HEAD}@{TAIL}",
-           "encoded-password": f"{HEAD}%40{TAIL}", "key-value": f"host=h password={HEAD}@{TAIL} user=app"}[what]
+           "encoded-password": f"{HEAD}%40{TAIL}", "key-value": f"host=h password={HEAD}@{TAIL} user=app",
+           "prisma-key": f"prisma://accelerate.example/?api_key={HEAD}@{TAIL}"}[what]
     migrate = f'echo "before {say} after"; echo "before {say} after" >&2; exit 3'
     replica = spawn(gate.argv(migrate, "--log-level", "debug", app=["/bin/true"], log=log), env=env)
     assert replica.finish() == 3

@@ -116,6 +116,13 @@ static const struct {
     {"learned, JDBC, no host", {"jdbc:postgresql:d?user=ann&password=hunter22"}, "is hunter22", "is ***"},
     {"learned, JDBC, a + is a space", {"jdbc:postgresql://h/d?password=hun+ter22"}, "is hun ter22", "is ***"},
     {"learned, quotes around the URL", {"\"postgres://h/d?password=hunter22\"\n"}, "is hunter22", "is ***"},
+    {"Prisma's key",
+     {NULL},
+     "prisma://accelerate.example/?api_key=eyJh.b&x=1",
+     "prisma://accelerate.example/?api_key=***&x=1"},
+    {"a key and a password", {NULL}, "api_key=one PGPASSWORD=two", "api_key=*** PGPASSWORD=***"},
+    {"a password and a key", {NULL}, "PGPASSWORD=one api_key=two", "PGPASSWORD=*** api_key=***"},
+    {"learned, Prisma's key", {"prisma+postgres://localhost:51213/?api_key=hunter22"}, "is hunter22", "is ***"},
     {"learned, < in it", {"postgres://ann:hun<ter22@h/d"}, "is hun<ter22", "is ***"},
 };
 
