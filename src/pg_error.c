@@ -7,6 +7,30 @@
 #include <stdio.h>
 #include <string.h>
 
+#define COUNT(array)    (sizeof(array) / sizeof((array)[0]))
+#define REMEDY_PASSWORD " (check user and password; in a URL special characters must be percent-encoded)"
+
+/* What PgBouncer says with the SQLSTATE of any protocol error, 08P01, and trying again cannot mend. */
+static const struct {
+    const char *words, *remedy;
+} of_bouncer[] = {
+    {"statement pooling",
+     " (the lock is a transaction: name a pool in transaction or session mode, or the server itself, with --lock)"},
+    {"password authentication failed", REMEDY_PASSWORD},
+    {"SASL authentication failed", REMEDY_PASSWORD},
+    {"no such user", REMEDY_PASSWORD},
+    {"no such database", " (the pooler must have it among its databases; or name another one)"},
+};
+
+/* The remedy for what PgBouncer says; NULL = it does not say it. */
+static const char *remedy_of_bouncer(const char *sqlstate, const char *message)
+{
+    for (size_t i = 0; strcmp(sqlstate, "08P01") == 0 && i < COUNT(of_bouncer); i++)
+        if (strstr(message, of_bouncer[i].words))
+            return of_bouncer[i].remedy;
+    return NULL;
+}
+
 /* Error classes of https://www.postgresql.org/docs/current/errcodes-appendix.html that trying again cannot mend. */
 static bool is_refusal(const char *sqlstate)
 {
@@ -24,11 +48,22 @@ static bool is_refusal(const char *sqlstate)
 /* The parts of libpq's own messages (it is built without translations) that tell of a setting, not of a moment. */
 static bool is_client_refusal(const char *message)
 {
-    static const char *const signs[] = {
-        "no password supplied",       "does not support SSL",      "certificate verify failed", "root certificate file",
-        "server certificate for",     "does not match host name",  "invalid sslmode",           "invalid port number",
-        "could not read certificate", "could not load private key"};
-    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+    static const char *const signs[] = {"no password supplied",
+                                        "does not support SSL",
+                                        "certificate verify failed",
+                                        "root certificate file",
+                                        "server certificate for",
+                                        "does not match host name",
+                                        "invalid port number",
+                                        "could not read certificate",
+                                        "could not load private key",
+                                        "but not private key file",
+                                        "weak sslmode",
+                                        "support is not compiled in",
+                                        "could not match",
+                                        "invalid integer value",
+                                        " value: \"" /* of an option */};
+    for (size_t i = 0; i < COUNT(signs); i++)
         if (strstr(message, signs[i]))
             return true;
     return false;
@@ -38,7 +73,7 @@ static enum err_code classify(const char *sqlstate, const char *message)
 {
     if (strcmp(sqlstate, "53300") == 0)
         return ERR_CROWDED;
-    if (strstr(message, "statement pooling")) /* PgBouncer's words, with the SQLSTATE of any protocol error */
+    if (remedy_of_bouncer(sqlstate, message))
         return ERR_REFUSED;
     if (sqlstate[0] ? is_refusal(sqlstate) : is_client_refusal(message))
         return ERR_REFUSED;
@@ -47,17 +82,24 @@ static enum err_code classify(const char *sqlstate, const char *message)
 
 static const char *remedy(const char *sqlstate, const char *message)
 {
-    if (strstr(message, "statement pooling"))
-        return " (the lock is a transaction: name a pool in transaction or session mode, or the server itself, with "
-               "--lock)";
+    if (remedy_of_bouncer(sqlstate, message))
+        return remedy_of_bouncer(sqlstate, message);
     if (strcmp(sqlstate, "28P01") == 0)
-        return " (check user and password; in a URL special characters must be percent-encoded)";
+        return REMEDY_PASSWORD;
     if (strcmp(sqlstate, "3D000") == 0)
         return " (create it; or, if the migration tool creates it, let --lock name another database of this server, "
                "such as postgres)";
     if (strcmp(sqlstate, "28000") == 0)
         return " (the server's pg_hba.conf must allow it; perhaps sslmode=require is needed)";
     return "";
+}
+
+/* The remedy where the role may not connect to the database, with the names in place. */
+static void explain_connect(const PGconn *conn, const char *sqlstate, const char *message, struct err *err)
+{
+    if (conn && strcmp(sqlstate, "42501") == 0 && strstr(message, "permission denied for database"))
+        err_set(err, ERR_REFUSED, "%s (GRANT CONNECT ON DATABASE \"%s\" TO \"%s\")", err->text, PQdb(conn),
+                PQuser(conn));
 }
 
 /* In a verbose message of a failed connect, "SEVERITY:  SQLSTATE: words": the place of SQLSTATE, or NULL. */
@@ -122,6 +164,7 @@ void pg_error_of_connection(PGconn *conn, const struct url *url, struct err *err
         length = strlen(message);
     err_set(err, classify(sqlstate, message), "%s: %.*s%s", shown, (int)length, length ? message : "connection closed",
             remedy(sqlstate, message));
+    explain_connect(conn, sqlstate, message, err);
     if (length == 0)
         err_set(err, ERR_UNAVAILABLE, "%s: the server closed the connection", shown);
 }

@@ -127,11 +127,32 @@ def test_no_such_database(cluster, role):
     assert done.seconds < 10
 
 
+@pytest.mark.parametrize("auth, says", [("md5", "password authentication failed"), ("scram-sha-256", "SASL authentication failed")])
+def test_wrong_password_at_a_pooler(auth, says, database, bouncer):
+    """Server errors: PgBouncer says 08P01 to a wrong password: at once as well, with the same remedy."""
+    url = bouncer(database, "transaction", auth_type=auth).url(database).replace(":e2e-app@", f":{SECRET}@")
+    done = call(url, "--connect-timeout", "60s")
+    said = error_of(done)
+    assert says in said and "check user and password" in said
+    assert done.seconds < 10
+
+
+def test_no_such_database_at_a_pooler(database, bouncer):
+    """Server errors: PgBouncer's 08P01 for a database that it does not have: at once."""
+    url = bouncer(database, "transaction").url(database).replace(database.name, "no_such_db")
+    done = call(url, "--connect-timeout", "60s")
+    said = error_of(done)
+    assert "no such database" in said and "among its databases" in said
+    assert done.seconds < 10
+
+
 def test_no_permission_to_connect(database, role):
-    """Server errors: 42501 at connect: at once, with the server's words."""
+    """Server errors: 42501 at connect: at once, with the server's words and the GRANT that is missing."""
     database.query(f'REVOKE CONNECT ON DATABASE "{database.name}" FROM PUBLIC')
     done = call(database.url(role=role, password=SECRET), "--connect-timeout", "60s")
-    assert "permission denied for database" in error_of(done)
+    said = error_of(done)
+    assert "permission denied for database" in said
+    assert f'GRANT CONNECT ON DATABASE "{database.name}" TO "{role}"' in said
     assert done.seconds < 10
 
 
