@@ -112,8 +112,8 @@ static bool look_up_next(struct pg_resolve *r)
 
 bool pg_resolve_needed(const struct url *url)
 {
-    const char *host = url_or_default(url, "host");
-    return !url_get(url, "hostaddr") && host && (strchr(host, ',') || resolve_needed(host));
+    const char *host = url_or_default(url, "host"), *addresses = url_or_default(url, "hostaddr");
+    return !(addresses && *addresses) && host && (strchr(host, ',') || resolve_needed(host));
 }
 
 struct pg_resolve *pg_resolve_start(uv_loop_t *loop, const struct url *url, unsigned first, pg_resolved *done,
