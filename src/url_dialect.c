@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -14,9 +13,9 @@ enum meaning {
     SCHEMA,      /* one name as it is */
     SSL,         /* yes, no, or a mode */
     SSLMODE,
-    SERVER_TYPE,  /* JDBC's target_session_attrs */
+    HOSTS,
     BALANCE,      /* libpq's load_balance_hosts, or JDBC's, which is yes or no */
-    ATTRIBUTES,   /* target_session_attrs, perhaps as Npgsql spells them */
+    ATTRIBUTES,   /* target_session_attrs */
     SSLACCEPT,    /* Prisma's */
     POOLED,       /* a flag: a pooler is in between */
     TABLE,        /* golang-migrate's */
@@ -44,12 +43,17 @@ static const struct rule {
     {"currentSchema", SEARCH_PATH, NULL, false},
     {"ssl-root-cert", KEYWORD, "sslrootcert", false},
     {"ssl-ca", KEYWORD, "sslrootcert", false},
-    {"socket", KEYWORD, "host", false},
-    {"socket_dir", KEYWORD, "host", false},
+    {"host", HOSTS, NULL, false},
+    {"socket", HOSTS, NULL, false},
+    {"socket_dir", HOSTS, NULL, false},
     {"loginTimeout", KEYWORD, "connect_timeout", false},
-    {"targetServerType", SERVER_TYPE, NULL, false},
+    {"targetServerType", ATTRIBUTES, NULL, false},
     {"target_session_attrs", ATTRIBUTES, NULL, false},
     {"load_balance_hosts", BALANCE, NULL, false},
+    {"require_auth", KEYWORD, "require_auth", false},
+    {"sslnegotiation", KEYWORD, "sslnegotiation", false},
+    {"sslcertmode", KEYWORD, "sslcertmode", false},
+    {"gss_encryption_mode", KEYWORD, "gssencmode", false},
     {"kerberosServerName", KEYWORD, "krbsrvname", false},
     {"x-migrations-table", TABLE, NULL, false},
     {"x-migrations-table-quoted", TABLE_QUOTED, NULL, false},
@@ -63,136 +67,6 @@ static const struct rule {
     {"lc_messages", SETTING, "lc_messages", false},
     {"default_tablespace", SETTING, "default_tablespace", false},
     {"temp_tablespaces", SETTING, "temp_tablespaces", false},
-};
-
-/* What has a meaning for a driver and none for us: its pool, its caches, its TLS library. Time limits of statements are
- * not for our own session, which sets its own; nor are encodings, since lockstep speaks UTF-8; nor what would make a
- * commit less than durable. The list is here so that a known name is never taken for a piece of a password. */
-static const char *const ignored[] = {
-    /* node, Prisma */
-    "socket_timeout",
-    "statement_cache_size",
-    "max_connection_lifetime",
-    "max_idle_connection_lifetime",
-    "uselibpqcompat",
-    "prepare",
-    "max",
-    "min",
-    /* Go */
-    "default_query_exec_mode",
-    "statement_cache_capacity",
-    "description_cache_capacity",
-    "binary_parameters",
-    "disable_prepared_binary_result",
-    /* Rails, Ecto, Django */
-    "pool",
-    "timeout",
-    "encoding",
-    "prepared_statements",
-    "advisory_locks",
-    "variables",
-    "checkout_timeout",
-    "reaping_frequency",
-    "idle_timeout",
-    "statement_limit",
-    "min_messages",
-    "conn_max_age",
-    "conn_health_checks",
-    "queue_target",
-    "queue_interval",
-    "idle_interval",
-    /* Doctrine, Laravel, Python */
-    "serverVersion",
-    "charset",
-    "driver",
-    "prepared_statement_cache_size",
-    "command_timeout",
-    "async_fallback",
-    /* JDBC */
-    "adaptiveFetch",
-    "adaptiveFetchMaximum",
-    "adaptiveFetchMinimum",
-    "allowEncodingChanges",
-    "assumeMinServerVersion",
-    "authenticationPluginClassName",
-    "autosave",
-    "binaryTransfer",
-    "binaryTransferDisable",
-    "binaryTransferEnable",
-    "cancelSignalTimeout",
-    "cleanupSavepoints",
-    "databaseMetadataCacheFields",
-    "databaseMetadataCacheFieldsMiB",
-    "defaultRowFetchSize",
-    "disableColumnSanitiser",
-    "escapeSyntaxCallMode",
-    "groupStartupParameters",
-    "gsslib",
-    "gssResponseTimeout",
-    "gssUseDefaultCreds",
-    "hideUnprivilegedObjects",
-    "hostRecheckSeconds",
-    "jaasApplicationName",
-    "jaasLogin",
-    "localSocketAddress",
-    "loggerFile",
-    "loggerLevel",
-    "logServerErrorDetail",
-    "logUnclosedConnections",
-    "maxResultBuffer",
-    "maxSendBufferSize",
-    "preferQueryMode",
-    "preparedStatementCacheQueries",
-    "preparedStatementCacheSizeMiB",
-    "prepareThreshold",
-    "protocolVersion",
-    "queryTimeout",
-    "quoteReturningIdentifiers",
-    "readOnly",
-    "readOnlyMode",
-    "receiveBufferSize",
-    "reWriteBatchedInserts",
-    "sendBufferSize",
-    "socketFactory",
-    "socketFactoryArg",
-    "socketTimeout",
-    "sslfactory",
-    "sslfactoryarg",
-    "sslhostnameverifier",
-    "sslpasswordcallback",
-    "sslResponseTimeout",
-    "sspiServiceClass",
-    "stringtype",
-    "tcpKeepAlive",
-    "tcpNoDelay",
-    "unknownLength",
-    "useSpnego",
-    "xmlFactoryFactory",
-    /* Npgsql */
-    "trust server certificate",
-    "pooling",
-    "minimum pool size",
-    "maximum pool size",
-    "command timeout",
-    "include error detail",
-    "persist security info",
-    "integrated security",
-    "multiplexing",
-    "enlist",
-    "keepalive",
-    "connection lifetime",
-    "connection idle lifetime",
-    "no reset on close",
-    "max auto prepare",
-    /* the server's */
-    "statement_timeout",
-    "lock_timeout",
-    "transaction_timeout",
-    "idle_in_transaction_session_timeout",
-    "idle_session_timeout",
-    "synchronous_commit",
-    "bytea_output",
-    "standard_conforming_strings",
 };
 
 /* Remembers that a parameter means nothing to us, for a line that says so. */
@@ -209,6 +83,18 @@ static void drop(struct url_parser *p, const char *name)
 
 /* ---- parameters ------------------------------------------------------------------------------------------------- */
 
+/* We need the primary in any case; the wish for a standby, or for any server, is the app's. */
+static int set_attributes(struct url_parser *p, const char *name, const char *value)
+{
+    const char *word = url_word("target_session_attrs", value);
+    if (!word)
+        return url_refuse_word(p, name, "target_session_attrs", "");
+    if (url_wants_primary(word))
+        return url_add(p, "target_session_attrs", word);
+    drop(p, name);
+    return 0;
+}
+
 static int take(struct url_parser *p, const struct rule *rule, const char *value)
 {
     p->prisma = p->prisma || rule->prisma;
@@ -217,7 +103,7 @@ static int take(struct url_parser *p, const struct rule *rule, const char *value
         drop(p, rule->name);
         return 0;
     case KEYWORD:
-        return url_add(p, rule->to, value);
+        return url_add_checked(p, rule->to, value);
     case SETTING:
         return url_add_setting(p, rule->to, value);
     case SEARCH_PATH:
@@ -228,12 +114,12 @@ static int take(struct url_parser *p, const struct rule *rule, const char *value
         return url_set_ssl(p, value);
     case SSLMODE:
         return url_set_sslmode(p, value);
-    case SERVER_TYPE:
-        return url_set_server_type(p, value);
+    case HOSTS:
+        return url_add_hosts(p, value);
     case BALANCE:
         return url_set_balance(p, value);
     case ATTRIBUTES:
-        return url_set_attributes(p, value);
+        return set_attributes(p, rule->name, value);
     case SSLACCEPT:
         p->prisma_strict = url_name_is(value, "strict");
         return 0;
@@ -295,16 +181,10 @@ static bool is_custom_setting(const char *name)
            !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")];
 }
 
-static bool is_ignored(const char *name)
-{
-    return strncasecmp(name, "x-", 2) == 0 || strncasecmp(name, "pool_", 5) == 0 ||
-           url_is_one_of(name, ignored, COUNT(ignored));
-}
-
 int url_take_parameter(struct url_parser *p, const char *name, const char *value, const char *rest)
 {
     const struct rule *rule = find_rule(name);
-    const char *keyword = rule || is_ignored(name) ? NULL : url_known_keyword(name);
+    const char *keyword = rule || url_is_ignored(name) ? NULL : url_known_keyword(name);
     if (!value && rule && rule->meaning == SSL)
         value = "true"; /* so JDBC */
     if (!value)
@@ -315,8 +195,8 @@ int url_take_parameter(struct url_parser *p, const char *name, const char *value
     if (rule)
         return take(p, rule, value);
     if (keyword)
-        return url_add(p, keyword, value);
-    if (is_ignored(setting ? setting : name)) {
+        return url_add_checked(p, keyword, value);
+    if (url_is_ignored(setting ? setting : name)) {
         drop(p, name);
         return 0;
     }

@@ -127,20 +127,13 @@ bool url_is_keywords(struct url_span text)
     return !others && (host || (server && port));
 }
 
-/* The directory of a socket, or IPv6 without brackets: a colon in it leads to no port. */
-static bool is_address(const char *host)
-{
-    const char *colon = strchr(host, ':');
-    return *host == '/' || *host == '@' || (*host != '[' && colon && strchr(colon + 1, ':') && !strchr(host, ','));
-}
-
 static int take_pair(struct url_parser *p, const struct url_keyword *pair)
 {
     char name[NAME_LENGTH_MAX + 1];
     if (pair->broken)
         return err_set(p->reader.err, ERR_USAGE,
                        "%s has an item that is not Key=value, or a quote that is not closed; a value with ; or quotes "
-                       "must be in quotes, and those within doubled: Password=\"a;b\"\"c\"",
+                       "must be in quotes, and those within doubled: Key=\"a;b\"\"c\"",
                        p->reader.what);
     const char *ours = url_keep(p, name_of(pair, name));
     char *value = p->reader.next;
@@ -149,8 +142,8 @@ static int take_pair(struct url_parser *p, const struct url_keyword *pair)
     p->reader.next += length + 1;
     if (length == 0) /* not set */
         return 0;
-    if (url_name_is(ours, "host") && !is_address(value))
-        return url_add_hosts(p, (struct url_span){value, value + length});
+    if (url_name_is(ours, "host")) /* the last one counts */
+        p->hosts = (struct url_hosts){.count = 0};
     return url_take_parameter(p, ours, value, NULL);
 }
 
@@ -160,5 +153,5 @@ int url_parse_keywords(struct url_parser *p, struct url_span text)
     while (url_next_keyword(&text, &pair))
         if (take_pair(p, &pair) != 0)
             return -1;
-    return 0;
+    return url_finish_hosts(p);
 }

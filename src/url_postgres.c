@@ -1,4 +1,4 @@
-#include "url_internal.h"
+#include "url_values.h"
 
 #include <ctype.h>
 #include <libpq-fe.h>
@@ -151,6 +151,14 @@ const char *url_known_keyword(const char *name)
     return NULL;
 }
 
+const char *url_variable(const char *keyword)
+{
+    for (const PQconninfoOption *option = known_options(); option && option->keyword; option++)
+        if (strcmp(option->keyword, keyword) == 0)
+            return option->envvar;
+    return NULL;
+}
+
 const char *url_get(const struct url *url, const char *keyword)
 {
     for (int i = 0; i < url->count; i++)
@@ -175,32 +183,6 @@ void url_set(struct url *url, const char *keyword, const char *value)
 
 /* ---- the parts -------------------------------------------------------------------------------------------------- */
 
-/* To libpq's parallel lists "host" and "port". */
-int url_add_hosts(struct url_parser *p, struct url_span rest)
-{
-    char hosts[1024] = "", ports[1024] = "";
-    struct url_span item;
-    bool any_port = false;
-    if ((size_t)(rest.to - rest.from) >= sizeof hosts)
-        return err_set(p->reader.err, ERR_USAGE, "%s has too long a list of hosts", p->reader.what);
-    for (bool first = true; url_next(&rest, ',', &item); first = false) {
-        struct url_host host;
-        if (url_read_host(&p->reader, item, &host) != 0)
-            return -1;
-        char port[8] = "";
-        if (host.port)
-            snprintf(port, sizeof port, "%d", host.port);
-        size_t used = strlen(hosts), used_ports = strlen(ports);
-        snprintf(hosts + used, sizeof hosts - used, "%s%s", first ? "" : ",", url_value(&p->reader, host.name));
-        snprintf(ports + used_ports, sizeof ports - used_ports, "%s%s", first ? "" : ",", port);
-        any_port = any_port || host.port;
-    }
-    return (hosts[0] && url_add(p, "host", url_keep(p, hosts)) != 0) ||
-                   (any_port && url_add(p, "port", url_keep(p, ports)) != 0)
-               ? -1
-               : 0;
-}
-
 /* The value of an empty piece is the default, so there is none to add. */
 static int add_piece(struct url_parser *p, const char *keyword, struct url_span piece)
 {
@@ -220,16 +202,16 @@ static int parse_parameters(struct url_parser *p)
     return 0;
 }
 
-static int parse_url(struct url_parser *p, const char *text, bool java)
+static int parse_url(struct url_parser *p, const char *text)
 {
     struct url_parts *parts = &p->reader.parts;
     url_split(parts, text);
     struct url_span database = parts->path;
     database.from += database.from < database.to; /* its slash */
     bool done = url_check_at(&p->reader) == 0 && add_piece(p, "user", parts->user) == 0 &&
-                add_piece(p, "password", parts->password) == 0 && url_add_hosts(p, parts->hosts) == 0 &&
-                add_piece(p, "dbname", database) == 0 && parse_parameters(p) == 0;
-    if (done && java && !url_get(p->url, "host")) /* where libpq would take a socket */
+                add_piece(p, "password", parts->password) == 0 && url_add_authority(p) == 0 &&
+                add_piece(p, "dbname", database) == 0 && parse_parameters(p) == 0 && url_finish_hosts(p) == 0;
+    if (done && p->java && !url_get(p->url, "host")) /* where libpq would take a socket */
         return url_add(p, "host", "localhost");
     return done ? 0 : -1;
 }
@@ -237,16 +219,18 @@ static int parse_url(struct url_parser *p, const char *text, bool java)
 static int parse(struct url_parser *p, const char *text, char **copy)
 {
     struct form form;
-    bool is_url = find_form(&form, text);
-    if (!is_url && !url_is_keywords(url_trim(text)))
+    p->is_url = find_form(&form, text);
+    p->java = form.java;
+    if (!p->is_url && !url_is_keywords(url_trim(text)))
         return refuse(url_trim(text).from, p->reader.what, p->reader.err);
     size_t length = strlen(text);
-    *copy = is_url ? plain_url(&form) : NULL;
-    /* Hosts are decoded and then joined: each byte at most twice; what stands in settings may be kept once more. */
-    p->reader.next = p->url->storage = malloc(6 * length + 2 * sizeof p->settings + 64);
-    if ((is_url && !*copy) || !p->url->storage)
+    *copy = p->is_url ? plain_url(&form) : NULL;
+    /* Each byte is decoded, and kept in another form, at most twice; hosts and settings are kept again once joined. */
+    p->reader.next = p->url->storage =
+        malloc(6 * length + 2 * sizeof p->settings + 2 * sizeof p->hosts + URL_LIST_CAPACITY);
+    if ((p->is_url && !*copy) || !p->url->storage)
         return err_set(p->reader.err, ERR_SYSTEM, "out of memory");
-    if ((is_url ? parse_url(p, *copy, form.java) : url_parse_keywords(p, url_trim(text))) != 0)
+    if ((p->is_url ? parse_url(p, *copy) : url_parse_keywords(p, url_trim(text))) != 0)
         return -1;
     if (p->reader.has_null)
         return err_set(p->reader.err, ERR_USAGE, "%s contains %%00, which no value can hold", p->reader.what);

@@ -2,7 +2,9 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -92,91 +94,82 @@ int url_set_schema(struct url_parser *p, const char *schema)
 
 /* ---- TLS and hosts ---------------------------------------------------------------------------------------------- */
 
-/* libpq's word for a mode, or NULL. */
-static const char *mode_of(const char *value)
-{
-    static const char *const modes[][2] = {
-        {"disable", "disable"},   {"allow", "allow"},         {"prefer", "prefer"},
-        {"require", "require"},   {"verify-ca", "verify-ca"}, {"verify-full", "verify-full"},
-        {"no-verify", "require"}, {"required", "require"},    {"verify-identity", "verify-full"},
-        {"preferred", "prefer"},  {"disabled", "disable"},
-    };
-    for (size_t i = 0; i < COUNT(modes); i++)
-        if (url_name_is(value, modes[i][0]))
-            return modes[i][1];
-    return NULL;
-}
-
-static int refuse_mode(const struct url_parser *p, const char *name)
-{
-    return err_set(p->reader.err, ERR_USAGE,
-                   "%s has an %s that is none of disable, allow, prefer, require, verify-ca, verify-full, no-verify%s",
-                   p->reader.what, name, strcmp(name, "ssl") == 0 ? ", true, false" : "");
-}
-
 int url_set_sslmode(struct url_parser *p, const char *value)
 {
-    const char *mode = mode_of(value);
-    return mode ? url_add(p, "sslmode", mode) : refuse_mode(p, "sslmode");
+    const char *mode = url_word("sslmode", value);
+    return mode ? url_add(p, "sslmode", mode) : url_refuse_word(p, "sslmode", "sslmode", ", no-verify");
+}
+
+static bool is_no(const char *value)
+{
+    static const char *const no[] = {"0", "false", "no", "off", "f"};
+    return url_is_one_of(value, no, COUNT(no));
 }
 
 int url_set_ssl(struct url_parser *p, const char *value)
 {
-    static const char *const no[] = {"0", "false", "no", "off", "f"};
-    p->ssl = url_is_yes(value) ? "require" : url_is_one_of(value, no, COUNT(no)) ? "disable" : mode_of(value);
-    return p->ssl ? 0 : refuse_mode(p, "ssl");
-}
-
-/* We need the primary in any case; JDBC's wishes for a standby are the app's. */
-int url_set_server_type(struct url_parser *p, const char *value)
-{
-    bool primary = url_name_is(value, "primary") || url_name_is(value, "master");
-    return primary ? url_add(p, "target_session_attrs", "primary") : 0;
+    p->ssl = url_is_yes(value) ? "require" : is_no(value) ? "disable" : url_word("sslmode", value);
+    return p->ssl ? 0 : url_refuse_word(p, "ssl", "sslmode", ", no-verify, true, false");
 }
 
 int url_set_balance(struct url_parser *p, const char *value)
 {
-    const char *keyword = url_known_keyword("load_balance_hosts"); /* since libpq 16 */
-    return keyword ? url_add(p, keyword,
-                             url_is_yes(value)             ? "random"
-                             : url_name_is(value, "false") ? "disable"
-                                                           : value)
-                   : 0;
+    return url_add_checked(p, "load_balance_hosts", url_is_yes(value) ? "random" : is_no(value) ? "disable" : value);
 }
 
-int url_set_attributes(struct url_parser *p, const char *value)
+bool url_wants_primary(const char *attributes)
 {
-    static const char *const known[] = {"any", "read-write", "read-only", "primary", "standby", "prefer-standby"};
-    if (url_name_is(value, "prefer-primary"))
-        return 0;
-    for (size_t i = 0; i < COUNT(known); i++)
-        if (url_name_is(value, known[i]))
-            return url_add(p, "target_session_attrs", known[i]);
-    return url_add(p, "target_session_attrs", value);
+    return attributes && (strcmp(attributes, "primary") == 0 || strcmp(attributes, "read-write") == 0);
 }
 
 /* ---- what depends on several ------------------------------------------------------------------------------------ */
 
-/* In Prisma's URL sslcert is the authority, not the client's certificate, which always has an sslkey; but a URL can be
- * told to be Prisma's only by another parameter. */
+/* Prisma's sslaccept=strict verifies what is encrypted. Where TLS is not asked for it forces none: libpq can verify a
+ * server only if it insists on TLS, and a server for development has none. */
 static int finish_tls(struct url_parser *p)
 {
-    struct url *url = p->url;
-    const char *mode = url_get(url, "sslmode");
-    if (!mode && p->ssl && url_add(p, "sslmode", p->ssl) != 0)
-        return -1;
+    const char *mode = url_get(p->url, "sslmode");
+    if (!mode)
+        mode = p->ssl;
     if (p->prisma_strict && mode && strcmp(mode, "require") == 0)
-        return url_add(p, "sslmode", "verify-full");
-    return 0;
+        mode = "verify-full";
+    return mode ? url_add(p, "sslmode", mode) : 0;
+}
+
+static bool has_default_key(void)
+{
+    const char *home = getenv("HOME");
+    char path[4096];
+    snprintf(path, sizeof path, "%s/.postgresql/postgresql.key", home ? home : "");
+    return access(path, F_OK) == 0;
+}
+
+/* In Prisma's URL sslcert is the authority, not the client's certificate, which always has an sslkey. Other URLs mean
+ * the same where there is no key: libpq would refuse a client's certificate without one. */
+static bool is_authority(const struct url_parser *p)
+{
+    const char *key = url_or_default(p->url, "sslkey");
+    if (!p->is_url || p->java || url_get(p->url, "sslrootcert"))
+        return false;
+    return p->prisma ? !url_get(p->url, "sslkey") : !(key && *key) && !has_default_key();
 }
 
 static void move_prisma_certificate(struct url_parser *p)
 {
-    if (!p->prisma || url_get(p->url, "sslkey"))
-        return;
     for (int i = 0; i < p->url->count; i++)
-        if (strcmp(p->url->keywords[i], "sslcert") == 0)
+        if (strcmp(p->url->keywords[i], "sslcert") == 0 && is_authority(p))
             p->url->keywords[i] = "sslrootcert";
+}
+
+/* Of several hosts any may be a standby, where nobody can meet. */
+static int finish_attributes(struct url_parser *p)
+{
+    const char *hosts = url_or_default(p->url, "hostaddr");
+    if (!hosts || !*hosts)
+        hosts = url_or_default(p->url, "host");
+    if (!hosts || !strchr(hosts, ',') || url_wants_primary(url_or_default(p->url, "target_session_attrs")))
+        return 0;
+    return url_add(p, "target_session_attrs", "primary");
 }
 
 static bool has_pooler_name(const struct url *url)
@@ -207,5 +200,5 @@ int url_finish_parameters(struct url_parser *p)
 {
     move_prisma_certificate(p);
     p->url->pooled = p->url->pooled || has_pooler_name(p->url);
-    return finish_tls(p) == 0 ? finish_options(p) : -1;
+    return finish_tls(p) == 0 && finish_attributes(p) == 0 && finish_options(p) == 0 ? url_check_variables(p) : -1;
 }

@@ -201,6 +201,20 @@ def test_hot_standby(clusters):
     assert "standby" in said and "primary" in said
 
 
+@pytest.mark.parametrize("query", ["", "?target_session_attrs=any", "?targetServerType=preferSecondary"])
+def test_several_hosts_a_standby_first(query, clusters):
+    """Of several hosts it is the primary where replicas meet, whatever the app wishes for itself."""
+    primary = clusters()
+    database = primary.database()
+    standby = clusters.standby(primary).start()
+    url = database.url().replace(f"127.0.0.1:{primary.port}", f"127.0.0.1:{standby.port},127.0.0.1:{primary.port}") + query
+    assert str(standby.port) in url
+    done = subprocess.run([BIN, "migrate", "--target", "v1", "--migrate", "true"], env=base_env(LOCKSTEP_LOCK=url), stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=LONG, check=False)
+    assert done.returncode == 0, done.stderr
+    assert database.states() == ["succeeded"]
+
+
 def test_ssl_is_required_and_not_there(database, role):
     """Server errors: sslmode=require against a server without TLS: 125 in libpq's words, never in the clear."""
     done = call(database.url(role=role, password=SECRET) + "?sslmode=require", "--connect-timeout", "500ms")

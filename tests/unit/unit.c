@@ -104,6 +104,7 @@ int main(void)
         unit_url,
         unit_url_secret,
         unit_url_dialect,
+        unit_url_drivers,
         unit_mask,
         unit_options,
         unit_options_lock,

@@ -42,6 +42,7 @@ int unit_tool(void);
 int unit_tool_config(void);
 int unit_url(void);
 int unit_url_dialect(void);
+int unit_url_drivers(void);
 int unit_url_secret(void);
 int unit_user(void);
 int unit_verdict(void);

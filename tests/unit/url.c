@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PAIRS_MAX 8
+#define PRIMARY   "target_session_attrs", "primary"
 
 /* Rows of the URL table of the research notes, as far as plain libpq URLs go. */
 static const struct {
@@ -42,11 +43,11 @@ static const struct {
     {"IPv6 and port",
      "postgres://ann:pass@[2001:db8::1]:5433/d",
      {"user", "ann", "password", "pass", "host", "2001:db8::1", "port", "5433", "dbname", "d"}},
-    {"several hosts", "postgres://a,b,c/d", {"host", "a,b,c", "dbname", "d"}},
-    {"several hosts and ports", "postgres://a:1,b:2/d", {"host", "a,b", "port", "1,2", "dbname", "d"}},
-    {"several hosts, one port", "postgres://a,b:2,c/d", {"host", "a,b,c", "port", ",2,", "dbname", "d"}},
-    {"several hosts, IPv6", "postgres://[::1]:1,b/d", {"host", "::1,b", "port", "1,", "dbname", "d"}},
-    {"several, the first one local", "postgres://,b/d", {"host", ",b", "dbname", "d"}},
+    {"several hosts", "postgres://a,b,c/d", {"host", "a,b,c", "dbname", "d", PRIMARY}},
+    {"several hosts and ports", "postgres://a:1,b:2/d", {"host", "a,b", "port", "1,2", "dbname", "d", PRIMARY}},
+    {"several hosts, one port", "postgres://a,b:2,c/d", {"host", "a,b,c", "port", ",2,", "dbname", "d", PRIMARY}},
+    {"several hosts, IPv6", "postgres://[::1]:1,b/d", {"host", "::1,b", "port", "1,", "dbname", "d", PRIMARY}},
+    {"several, the first one local", "postgres://,b/d", {"host", ",b", "dbname", "d", PRIMARY}},
     {"empty port", "postgres://h:/d", {"host", "h", "dbname", "d"}},
     {"folder",
      "postgres://ann@%2Fvar%2Frun:5433/d",
@@ -64,9 +65,50 @@ static const struct {
     {"the last one counts", "postgres://h/d?dbname=e&dbname=f", {"host", "h", "dbname", "f"}},
     {"@ in a parameter", "postgres://h/d?user=ann@server", {"host", "h", "dbname", "d", "user", "ann@server"}},
     {"passed through",
-     "postgres://h/d?channel_binding=require&target_session_attrs=any&client_encoding=UTF8",
-     {"host", "h", "dbname", "d", "channel_binding", "require", "target_session_attrs", "any", "client_encoding",
-      "UTF8"}},
+     "postgres://h/d?channel_binding=require&target_session_attrs=read-write&fallback_application_name=b",
+     {"host", "h", "dbname", "d", "channel_binding", "require", "target_session_attrs", "read-write",
+      "fallback_application_name", "b"}},
+    {"encodings are not for us",
+     "postgres://h/d?client_encoding=latin1&clientEncoding=x",
+     {"host", "h", "dbname", "d"}},
+    {"any server is not for us", "postgres://h/d?target_session_attrs=any", {"host", "h", "dbname", "d"}},
+    {"a standby is not for us", "postgres://h/d?target_session_attrs=standby", {"host", "h", "dbname", "d"}},
+    {"several hosts, any of them",
+     "postgres://a,b/d?target_session_attrs=any",
+     {"host", "a,b", "dbname", "d", PRIMARY}},
+    {"several hosts, one that can write",
+     "postgres://a,b/d?target_session_attrs=read-write",
+     {"host", "a,b", "dbname", "d", "target_session_attrs", "read-write"}},
+    {"several addresses",
+     "postgres:///d?hostaddr=127.0.0.1,127.0.0.2",
+     {"dbname", "d", "hostaddr", "127.0.0.1,127.0.0.2", PRIMARY}},
+    {"hosts as a list", "postgres:///d?host=a,b&port=1,2", {"dbname", "d", "host", "a,b", "port", "1,2", PRIMARY}},
+    {"SQLAlchemy's hosts",
+     "postgresql+psycopg2://ann@/d?host=127.0.0.1:1&host=b:2&host=c",
+     {"user", "ann", "dbname", "d", "host", "127.0.0.1,b,c", "port", "1,2,", PRIMARY}},
+    {"... one", "postgresql://ann@/d?host=b:2", {"user", "ann", "dbname", "d", "host", "b", "port", "2"}},
+    {"... instead of the other one", "postgresql://a:1/d?host=b:2", {"dbname", "d", "host", "b", "port", "2"}},
+    {"another host, the same port", "postgresql://a:1/d?host=b", {"dbname", "d", "host", "b", "port", "1"}},
+    {"... and a port for the rest",
+     "postgresql:///d?host=b:2&port=9&host=c&host=d:3",
+     {"dbname", "d", "host", "b,c,d", "port", "2,9,3", PRIMARY}},
+    {"... and ports for each",
+     "postgresql:///d?host=b:2,c&port=8,9",
+     {"dbname", "d", "host", "b,c", "port", "2,9", PRIMARY}},
+    {"a socket with colons", "postgresql:///d?host=/cloudsql/a:b:c", {"dbname", "d", "host", "/cloudsql/a:b:c"}},
+    {"IPv6 as a parameter", "postgresql:///d?host=2001:db8::1", {"dbname", "d", "host", "2001:db8::1"}},
+    {"IPv6 in brackets as a parameter",
+     "postgresql:///d?host=[2001:db8::1]:7",
+     {"dbname", "d", "host", "2001:db8::1", "port", "7"}},
+    {"numbers",
+     "postgres://h/d?connect_timeout=9&keepalives_idle=%207",
+     {"host", "h", "dbname", "d", "connect_timeout", "9", "keepalives_idle", " 7"}},
+    {"libpq's words in capitals",
+     "postgres://h/d?channel_binding=Prefer&ssl_min_protocol_version=tlsv1.2",
+     {"host", "h", "dbname", "d", "channel_binding", "prefer", "ssl_min_protocol_version", "TLSv1.2"}},
+    {"an empty value is the default",
+     "postgres://h/d?channel_binding=&port=",
+     {"host", "h", "dbname", "d", "channel_binding", "", "port", ""}},
 };
 
 static void plain_urls(void **state)
@@ -104,6 +146,24 @@ static void wrong_urls(void **state)
         {"unknown parameter behind the password", "postgres://h/d?password=x&nonsense=x", "%26"},
         {"wrong sslmode", "postgres://h/d?sslmode=maybe", "verify-full"},
         {"wrong ssl", "postgres://h/d?ssl=maybe", "true, false"},
+        {"channel_binding", "postgres://h/d?channel_binding=foo",
+         "--lock: channel_binding must be one of disable, prefer"},
+        {"target_session_attrs", "postgres://h/d?target_session_attrs=foo", "read-write"},
+        {"targetServerType", "jdbc:postgresql://h/d?targetServerType=foo", "targetServerType must be one of any"},
+        {"require_auth", "postgres://h/d?require_auth=md5,foo", "must be a list of password, md5"},
+        {"require_auth, nothing in it", "postgres://h/d?require_auth=md5,,gss", "require_auth"},
+        {"sslnegotiation", "postgres://h/d?sslnegotiation=foo", "postgres, direct"},
+        {"gssencmode", "postgres://h/d?gssencmode=foo", "disable, prefer, require"},
+        {"load_balance_hosts", "postgres://h/d?load_balance_hosts=foo", "disable, random"},
+        {"sslcertmode", "postgres://h/d?sslcertmode=foo", "disable, allow, require"},
+        {"ssl_max_protocol_version", "postgres://h/d?ssl_max_protocol_version=1.2", "TLSv1.2"},
+        {"port as a parameter", "postgres://h/d?port=abc", "--lock: port must be a number from 1 to 65535"},
+        {"... beyond all", "postgres://h/d?port=65536", "1 to 65535"},
+        {"... one of several", "postgres://a,b/d?port=1,x", "1 to 65535"},
+        {"port of a host as a parameter", "postgres:///d?host=a:x", "port"},
+        {"keepalives_idle", "postgres://h/d?keepalives_idle=x", "keepalives_idle must be a whole number"},
+        {"connect_timeout", "postgres://h/d?connect_timeout=1s", "connect_timeout must be a whole number"},
+        {"loginTimeout", "jdbc:postgresql://h/d?loginTimeout=99999999999", "connect_timeout must be a whole number"},
         {"parameter without a value", "postgres://h/d?sslmode", "without a value"},
         {"port with letters", "postgres://h:54a/d", "port"},
         {"open bracket", "postgres://[::1/d", "bracket"},
@@ -135,6 +195,41 @@ static void too_many_hosts(void **state)
         strcat(text, "h,");
     assert_int_equal(url_parse(&url, text, "--lock", &err), -1);
     assert_int_equal(err.code, ERR_USAGE);
+}
+
+/* libpq reads its variables itself: a wrong one is told of by its own name, unless the URL says it. */
+static void variables_of_libpq(void **state)
+{
+    static const struct {
+        const char *row, *name, *value, *text, *says;
+    } rows[] = {
+        {"port", "PGPORT", "abc", "postgres://h/d", "PGPORT must be a number from 1 to 65535"},
+        {"... that does not count", "PGPORT", "abc", "postgres://h:1/d", NULL},
+        {"... a list", "PGPORT", "1,,2", "postgres://h/d", NULL},
+        {"... empty", "PGPORT", "", "postgres://h/d", NULL},
+        {"mode", "PGSSLMODE", "no-verify", "postgres://h/d", "PGSSLMODE must be one of disable, allow"},
+        {"... in capitals", "PGSSLMODE", "REQUIRE", "postgres://h/d", "PGSSLMODE"},
+        {"... that does not count", "PGSSLMODE", "foo", "postgres://h/d?ssl=true", NULL},
+        {"... right", "PGSSLMODE", "verify-ca", "postgres://h/d", NULL},
+        {"channel binding", "PGCHANNELBINDING", "foo", "postgres://h/d", "PGCHANNELBINDING"},
+        {"time to connect", "PGCONNECT_TIMEOUT", "foo", "postgres://h/d", "PGCONNECT_TIMEOUT must be a whole number"},
+        {"protocol in small letters", "PGSSLMINPROTOCOLVERSION", "tlsv1.2", "postgres://h/d", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        struct url url;
+        struct err err = {.code = ERR_NONE};
+        setenv(rows[i].name, rows[i].value, 1);
+        int result = url_parse(&url, rows[i].text, "--lock", &err);
+        unsetenv(rows[i].name);
+        CHECK_NUMBER(rows[i].row, result, rows[i].says ? -1 : 0);
+        if (result == 0) {
+            url_free(&url);
+            continue;
+        }
+        CHECK_NUMBER(rows[i].row, err.code, ERR_USAGE);
+        CHECK(rows[i].row, strncmp(err.text, rows[i].says, strlen(rows[i].says)) == 0);
+    }
 }
 
 static void written_urls(void **state)
@@ -186,8 +281,8 @@ static void schemes(void **state)
 int unit_url(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_urls),   cmocka_unit_test(wrong_urls), cmocka_unit_test(too_many_hosts),
-        cmocka_unit_test(written_urls), cmocka_unit_test(schemes),
+        cmocka_unit_test(plain_urls),         cmocka_unit_test(wrong_urls),   cmocka_unit_test(too_many_hosts),
+        cmocka_unit_test(variables_of_libpq), cmocka_unit_test(written_urls), cmocka_unit_test(schemes),
     };
     return UNIT_RUN("url", tests);
 }

@@ -1,19 +1,11 @@
-/* Every row of the URL table of the research notes (section 4), and the forms of Java and .NET. */
+/* Every row of the URL table of the research notes (section 4). */
 #include "unit.h"
 #include "url.h"
+#include "url_kit.h"
 
 #include <string.h>
 
-#define PAIRS_MAX 9
-#define H         "host", "h"
-#define HD        H, "dbname", "d"
-
-static const struct row {
-    const char *row, *text;
-    const char *pairs[2 * PAIRS_MAX]; /* every keyword and its value, in any order; NULL-ended */
-    const char *schema, *dropped;     /* dropped: NULL = "" */
-    bool pooled;
-} rows[] = {
+static const struct url_row rows[] = {
     /* Prisma */
     {"schema", "postgres://h/d?schema=x", {HD, "options", "-c search_path=\"x\""}, "x", NULL, false},
     {"schema, encoded name", "postgres://h/d?%73chema=x", {HD, "options", "-c search_path=\"x\""}, "x", NULL, false},
@@ -60,8 +52,38 @@ static const struct row {
      "x",
      NULL,
      false},
-    {"... and not in another URL", "postgres://h/d?sslcert=/c.pem", {HD, "sslcert", "/c.pem"}, NULL, NULL, false},
+    {"... in any URL, as there is no key to it",
+     "postgres://h/d?sslcert=/c.pem",
+     {HD, "sslrootcert", "/c.pem"},
+     NULL,
+     NULL,
+     false},
+    {"... not where there is an authority",
+     "postgres://h/d?sslcert=/c.pem&sslrootcert=/ca.pem",
+     {HD, "sslcert", "/c.pem", "sslrootcert", "/ca.pem"},
+     NULL,
+     NULL,
+     false},
+    {"... nor in JDBC's", "jdbc:postgresql://h/d?sslcert=/c.pem", {HD, "sslcert", "/c.pem"}, NULL, NULL, false},
+    {"... nor in Npgsql's, whose file may have the key",
+     "Host=h;Database=d;SSL Certificate=/c.pem",
+     {HD, "sslcert", "/c.pem"},
+     NULL,
+     NULL,
+     false},
     {"sslaccept=strict forces no TLS", "postgres://h/d?sslaccept=strict", {HD}, NULL, NULL, false},
+    {"... beside prefer neither",
+     "postgres://h/d?sslmode=prefer&sslaccept=strict",
+     {HD, "sslmode", "prefer"},
+     NULL,
+     NULL,
+     false},
+    {"sslaccept=strict beside ssl=true",
+     "postgres://h/d?ssl=true&sslaccept=strict",
+     {HD, "sslmode", "verify-full"},
+     NULL,
+     NULL,
+     false},
 
     /* TLS */
     {"ssl=true", "postgres://h/d?ssl=true", {HD, "sslmode", "require"}, NULL, NULL, false},
@@ -111,86 +133,6 @@ static const struct row {
     {"cockroachdb", "cockroachdb://h/d", {HD}, NULL, NULL, false},
     {"timescalegis", "timescalegis://h/d", {HD}, NULL, NULL, false},
     {"capitals", "POSTGRESQL+PsycoPG2://h/d", {HD}, NULL, NULL, false},
-
-    /* Java */
-    {"JDBC",
-     "jdbc:postgresql://h:5433/d?user=ann&password=p%26w",
-     {HD, "port", "5433", "user", "ann", "password", "p&w"},
-     NULL,
-     NULL,
-     false},
-    {"JDBC's parameters",
-     "jdbc:postgresql://h/d?currentSchema=x&ApplicationName=shop&prepareThreshold=0&reWriteBatchedInserts=true&"
-     "stringtype=unspecified&socketTimeout=3&loginTimeout=9&tcpKeepAlive=true&loggerLevel=OFF&sslfactory=a.B&"
-     "targetServerType=primary",
-     {HD, "options", "-c search_path=x", "application_name", "shop", "connect_timeout", "9", "target_session_attrs",
-      "primary"},
-     "x",
-     "prepareThreshold, reWriteBatchedInserts, stringtype, socketTimeout, tcpKeepAlive, loggerLevel, sslfactory",
-     false},
-    {"a known one behind the password",
-     "jdbc:postgresql://h/d?password=pw&stringtype=unspecified",
-     {HD, "password", "pw"},
-     NULL,
-     "stringtype",
-     false},
-    {"JDBC without a host", "jdbc:postgresql:d", {"host", "localhost", "dbname", "d"}, NULL, NULL, false},
-    {"... with slashes", "jdbc:postgresql:///d", {"host", "localhost", "dbname", "d"}, NULL, NULL, false},
-    {"... with one", "jdbc:postgresql:/d", {"host", "localhost", "dbname", "d"}, NULL, NULL, false},
-    {"... with nothing", "jdbc:postgresql:", {"host", "localhost"}, NULL, NULL, false},
-    {"JDBC, several hosts",
-     "jdbc:postgresql://a:1,b:2/d?loadBalanceHosts=no",
-     {"host", "a,b", "port", "1,2", "dbname", "d"},
-     NULL,
-     NULL,
-     false},
-    {"JDBC, + is a space there", "jdbc:postgresql://h/d?password=a+b%2B", {HD, "password", "a b+"}, NULL, NULL, false},
-    {"JDBC behind a wrapper", "jdbc:aws-wrapper:postgresql://h/d", {HD}, NULL, NULL, false},
-    {"R2DBC", "r2dbc:postgresql://h/d", {HD}, NULL, NULL, false},
-    {"JDBC in capitals", "JDBC:PostgreSQL://h/d", {HD}, NULL, NULL, false},
-
-    /* .NET */
-    {"Npgsql",
-     "Host=h;Port=5433;Database=d;Username=ann;Password=pw;SSL Mode=VerifyFull;Root Certificate=/ca.pem;Search Path=x;"
-     "Timeout=9",
-     {HD, "port", "5433", "user", "ann", "password", "pw", "sslmode", "verify-full", "sslrootcert", "/ca.pem",
-      "options", "-c search_path=x", "connect_timeout", "9"},
-     "x",
-     NULL,
-     false},
-    {"Npgsql, Server and User Id",
-     "server=h; port=5432; user id=ann; database=d; pooling=true; Maximum Pool Size=9;",
-     {HD, "port", "5432", "user", "ann"},
-     NULL,
-     "pooling, Maximum Pool Size",
-     false},
-    {"Npgsql, quotes",
-     "Host=h;Password=\"a;b\"\"c'\" ;Username='d''e;'",
-     {H, "password", "a;b\"c'", "user", "d'e;"},
-     NULL,
-     NULL,
-     false},
-    {"Npgsql, no percent, no plus", "Host=h;Password=a%20b+c = d", {H, "password", "a%20b+c = d"}, NULL, NULL, false},
-    {"Npgsql, ports in the list",
-     "Host=a:1,b:2;Database=d",
-     {"host", "a,b", "port", "1,2", "dbname", "d"},
-     NULL,
-     NULL,
-     false},
-    {"Npgsql, a socket",
-     "Host=/cloudsql/a:b:c;Database=d",
-     {"host", "/cloudsql/a:b:c", "dbname", "d"},
-     NULL,
-     NULL,
-     false},
-    {"Npgsql, IPv6", "Host=2001:db8::1;Database=d", {"host", "2001:db8::1", "dbname", "d"}, NULL, NULL, false},
-    {"Npgsql, empty values", "Host=h;Port=;Password=;;", {H}, NULL, NULL, false},
-    {"Npgsql, Target Session Attributes",
-     "Host=h;Target Session Attributes=ReadWrite",
-     {H, "target_session_attrs", "read-write"},
-     NULL,
-     NULL,
-     false},
 
     /* Go */
     {"pgx's pool",
@@ -310,23 +252,7 @@ static const struct row {
 static void every_dialect(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
-        const struct row *row = &rows[i];
-        struct url url;
-        struct err err = {.code = ERR_NONE};
-        CHECK(row->row, url_is_postgres(row->text));
-        int result = url_parse(&url, row->text, "DATABASE_URL", &err);
-        CHECK_TEXT(row->row, result == 0 ? "" : err.text, "");
-        int pairs = 0;
-        for (const char *const *pair = row->pairs; *pair; pair += 2, pairs++)
-            CHECK_TEXT(row->row, url_get(&url, pair[0]), pair[1]);
-        CHECK_TEXT(row->row, url.schema, row->schema);
-        CHECK_TEXT(row->row, url.dropped, row->dropped ? row->dropped : "");
-        CHECK_NUMBER(row->row, url.pooled, row->pooled);
-        for (int n = pairs; n < url.count; n++)
-            CHECK_TEXT(row->row, url.keywords[n], "load_balance_hosts"); /* a newer libpq has it */
-        url_free(&url);
-    }
+    check_url_rows(rows, UNIT_COUNT(rows));
 }
 
 static void golang_migrate(void **state)
@@ -415,7 +341,7 @@ static void wrong_ones(void **state)
     } wrong[] = {
         {"Npgsql, raw ; in the password", "Host=h;Password=Xq7z;Kw9v", "doubled"},
         {"Npgsql, raw ; and = in the password", "Host=h;Password=Xq7z;Kw9v=Bn5m;Database=d", "quotes"},
-        {"Npgsql, open quote", "Host=h;Password=\"Xq7zKw9v", "closed"},
+        {"Npgsql, open quote", "Host=h;Password=\"Xq7zKw9v", "Key=\"a;b\"\"c\""},
         {"Npgsql, something behind the quote", "Host=h;Password=\"Xq7z\"Kw9v", "quote"},
         {"Npgsql, port", "Host=h:Xq7zKw9v;Database=d", "port"},
         {"JDBC, raw & in the password", "jdbc:postgresql://h/d?user=a&password=Xq7z&Kw9v=1", "%26"},
@@ -440,6 +366,7 @@ int unit_url_dialect(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_dialect), cmocka_unit_test(golang_migrate), cmocka_unit_test(options_without_settings),
+
         cmocka_unit_test(other_texts),   cmocka_unit_test(wrong_ones),
     };
     return UNIT_RUN("url: dialects", tests);
