@@ -22,18 +22,46 @@ static enum origin origin_of(const enum origin origins[], const char *flag)
     return origins[i];
 }
 
+static bool skip(const char **text, const char *word)
+{
+    size_t length = strlen(word);
+    if (strncasecmp(*text, word, length) != 0)
+        return false;
+    *text += length;
+    return true;
+}
+
+/* Whether `database` is a URL of another kind: scheme://, scheme+driver://, jdbc:scheme:, or a file's name behind its
+ * scheme. */
+static bool is_other_database(const char *database)
+{
+    static const char *const others[] = {"mysql",   "mysql2",    "mariadb", "trilogy", "sqlite", "sqlite3",
+                                         "mongodb", "sqlserver", "mssql",   "oracle",  "libsql", "file"};
+    static const char *const files[] = {"file:", "sqlite:", "sqlite3:"};
+    const char *url = url_trim(database).from, *c;
+    bool java = skip(&url, "jdbc:") || skip(&url, "r2dbc:");
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (strncasecmp(url, files[i], strlen(files[i])) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        c = url;
+        if (!skip(&c, others[i]))
+            continue;
+        if (*c == '+')
+            c += strcspn(c, ":/?@");
+        if (java ? *c == ':' : strncmp(c, "://", 3) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The database as a place to meet, or NULL if it is of another kind. An unknown scheme is an error: silently meeting in
  * a local directory instead would let every host migrate by itself. */
 static int database_as_lock(const char *database, const char *what, bool *usable, struct err *err)
 {
-    static const char *const others[] = {"mysql",       "mysql2",    "mariadb", "sqlite", "sqlite3", "mongodb",
-                                         "mongodb+srv", "sqlserver", "mssql",   "oracle", "libsql",  "file"};
     *usable = url_is_postgres(database);
-    if (*usable || strncasecmp(database, "file:", 5) == 0 || strncasecmp(database, "sqlite:", 7) == 0)
+    if (*usable || is_other_database(database))
         return 0;
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (url_has_scheme(database, others[i]))
-            return 0;
     struct url url;
     return url_parse(&url, database, what, err); /* which says what is known */
 }

@@ -255,6 +255,11 @@ def test_a_named_file_lock_stays(new_stage, folder, shop):
     stage.start("--lock", f"file:{folder}", verb="migrate", migrate="true", env={"PGHOST": "no-such-host.invalid"}).expect_exit(0)
 
 
+@pytest.mark.parametrize("url", ["mysql+pymysql://h/d", '"mysql://h/d"', "jdbc:mariadb://h/d", "sqlite+aiosqlite:///d"])
+def test_another_database_beside_a_named_lock(url, new_stage, folder):
+    new_stage().start("--lock", f"file:{folder}", "--database", url, verb="migrate", migrate="true").expect_exit(0)
+
+
 def test_a_named_redis_lock_keeps_its_records(new_stage, redis_gate):
     replica = new_stage(redis_gate).start(verb="migrate", env={"PGHOST": "no-such-host.invalid"})
     replica.expect_exit(0)
@@ -316,7 +321,7 @@ ERRORS = {
     "unknown scheme with a driver": ("mysqlx+pymysql://a:" + P + "@h/d", KNOWN),
     "prisma": ("prisma://accelerate.example/?api_key=" + P, ("Accelerate", "DIRECT_URL")),
     "prisma+postgres": ("prisma+postgres://localhost:51213/?api_key=" + P, ("Accelerate", "DIRECT_URL")),
-    "JDBC of another": ("jdbc:mysql://h/d?user=a&password=" + P, KNOWN),
+    "JDBC of another": ("jdbc:nonsense://h/d?user=a&password=" + P, KNOWN),
     "SQL Server": ("Server=tcp:h,1433;Initial Catalog=d;User ID=a;Password=" + P, KNOWN),
     "conninfo": ("host=h dbname=d user=a password=" + P, KNOWN),
     "raw /": ("postgres://a:" + P.format("/") + "@h/d", ("%2F",)),
