@@ -24,6 +24,13 @@ static const char *value_of(const char *name)
     return value && *value ? value : NULL;
 }
 
+/* Kubernetes sets NAME_PORT=tcp://ADDRESS:PORT for every service that is called name: that is nobody's setting. */
+static const char *port_of(const char *name)
+{
+    const char *value = value_of(name);
+    return value && strncmp(value, "tcp://", 6) == 0 ? NULL : value;
+}
+
 /* A copy of the value of one of `names`, or of a file that NAME_FILE names; NULL = none. */
 static int read_one(const struct names *names, char **value, struct err *err)
 {
@@ -161,7 +168,7 @@ static enum kind kind_of_db_host(void)
     static const char *const said[] = {"DB_CONNECTION", "DB_DIALECT", "DB_DRIVER", "DB_ENGINE",
                                        "DB_ADAPTER",    "DB_CLIENT",  "DB_TYPE"};
     static const char *const others[] = {"3306", "3307", "33060", "1433", "1521", "27017", "50000"};
-    const char *port = value_of("DB_PORT");
+    const char *port = port_of("DB_PORT");
     for (size_t i = 0; i < COUNT(said); i++) {
         const char *value = value_of(said[i]);
         if (value)
@@ -178,6 +185,35 @@ static enum kind kind_of_db_host(void)
     return has_variables_of_mysql() ? KIND_OTHER : KIND_UNKNOWN;
 }
 
+/* Whether `value` is wrong by itself. */
+static bool is_wrong(const char *keyword, const char *value)
+{
+    struct url url;
+    struct err err;
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (out) {
+        put_keyword(out, "Host", "any");
+        put_keyword(out, keyword, value);
+    }
+    if (finish(out, &text, &err) != 0)
+        return false;
+    bool wrong = url_parse(&url, text, "", &err) != 0;
+    free(text);
+    if (!wrong)
+        url_free(&url);
+    return wrong;
+}
+
+/* The variable that names the database; of the host and what stands beside it the one that is wrong, for messages. */
+static const char *name_of(const struct parts *parts)
+{
+    if (is_wrong("Port", port_of(parts->port)))
+        return parts->port;
+    return is_wrong("SSL Mode", value_of(parts->mode)) ? parts->mode : parts->host;
+}
+
 static int compose(const struct parts *parts, const char *name, const char *user, const char *password,
                    const char **database, struct err *err)
 {
@@ -186,7 +222,7 @@ static int compose(const struct parts *parts, const char *name, const char *user
     FILE *out = open_memstream(&text, &size);
     if (out) {
         put_keyword(out, "Host", value_of(parts->host));
-        put_keyword(out, "Port", value_of(parts->port));
+        put_keyword(out, "Port", port_of(parts->port));
         put_keyword(out, "Database", name);
         put_keyword(out, "Username", user);
         put_keyword(out, "Password", password);
@@ -257,7 +293,7 @@ int app_database_find(const char **database, const char **what, bool doubtful_to
         enum kind kind = strcmp(hosts[i].host, "DB_HOST") == 0 ? kind_of_db_host() : KIND_POSTGRES;
         if (!value_of(hosts[i].host) || kind == KIND_OTHER || (kind == KIND_UNKNOWN && !doubtful_too))
             continue;
-        *what = hosts[i].host;
+        *what = name_of(&hosts[i]);
         return read_parts(&hosts[i], database, err);
     }
     return 0;

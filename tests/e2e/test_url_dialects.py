@@ -24,10 +24,11 @@ QUOTED = '"' + SCHEMA.replace('"', '""') + '"'
 
 # What the server sees of the session that marks a run, written down by the server itself.
 WATCH = """
-CREATE TABLE public.seen (target text, usr text, db text, path text, app text, tls boolean, zone text);
+CREATE TABLE public.seen (target text, usr text, db text, path text, app text, tls boolean, zone text, encoding text);
 CREATE FUNCTION public.see() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO public.seen SELECT NEW.target, session_user, current_database(), current_setting('search_path'),
-    current_setting('application_name'), (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), current_setting('TimeZone');
+    current_setting('application_name'), (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), current_setting('TimeZone'),
+    current_setting('client_encoding');
   RETURN NEW; END $$;
 CREATE TRIGGER see BEFORE INSERT ON lockstep.run FOR EACH ROW EXECUTE FUNCTION public.see();
 """
@@ -82,7 +83,8 @@ def see(new_stage, shop, certs):
         replica.expect_exit(0)
         assert not leaks(replica.log, replica.stdout)
         [seen] = shop.query("SELECT * FROM seen WHERE target = %s", target)
-        expected = {"usr": USER, "db": DATABASE, "path": OWN_PATH, "tls": True, "app": f"lockstep:{target}", "zone": "Etc/UTC", **fields}
+        expected = {"usr": USER, "db": DATABASE, "path": OWN_PATH, "tls": True, "app": f"lockstep:{target}", "zone": "Etc/UTC", "encoding": "UTF8",
+                    **fields}
         assert {key: seen[key] for key in expected} == expected
         return replica
     return see
@@ -117,6 +119,8 @@ CONNECTS = {
     "pgbouncer": (URL + "?pgbouncer=true", {}),
     "Prisma's sslcert": (URL + "?sslmode=require&schema={s}&sslcert={ca}", PATH),
     "Prisma, strict": (URL + "?sslmode=require&sslaccept=strict&sslcert={ca}", {}),
+    "Prisma, strict, ssl=true": (URL + "?ssl=true&sslaccept=strict&sslcert={ca}", {}),
+    "sslcert without a key": (URL + "?sslmode=require&sslcert={ca}", {}),
     # TLS
     "ssl=true": (URL + "?ssl=true", {}), "ssl=TRUE": (URL + "?ssl=TRUE", {}), "ssl=1": (URL + "?ssl=1", {}),
     "ssl=require": (URL + "?ssl=require", {}), "ssl=false": (URL + "?ssl=false", CLEAR), "ssl=0": (URL + "?ssl=0", CLEAR),
@@ -134,7 +138,11 @@ CONNECTS = {
     "JDBC's parameters": (JDBC + "&currentSchema={q}&prepareThreshold=0&reWriteBatchedInserts=true&stringtype=unspecified&"
                           "socketTimeout=9&loginTimeout=9&tcpKeepAlive=true&loggerLevel=OFF&sslfactory=x&targetServerType=primary", PATH),
     "JDBC, ApplicationName": (JDBC + "&ApplicationName=my%20shop&sslMode=disable", {"app": "my shop", **CLEAR}),
+    "JDBC, words": (JDBC + "&gssEncMode=allow&channelBinding=prefer&loadBalanceHosts=true", {}),
     "Npgsql": (NPGSQL, {}),
+    "Npgsql, words": (NPGSQL + ";Channel Binding=Prefer;SSL Negotiation=Postgres;Require Auth=ScramSHA256;MaxPoolSize=9", {}),
+    "Npgsql, a host's own port": (NPGSQL.replace("Host=localhost;Port={port}", "Host=localhost:{port};Port=1"), {}),
+    "Npgsql, a list": (NPGSQL.replace("Host=localhost;Port={port}", "Port=1;Host=::1,127.0.0.1:{port}"), {}),
     "Npgsql's parameters": (NPGSQL + ";SSL Mode=VerifyFull;Root Certificate={ca};Search Path={kq};Timeout=9;Pooling=true;"
                             "Trust Server Certificate=false", PATH),
     "Npgsql, old names": ("server=localhost;port={port};db={kd};user id={ku};pwd={kpw};sslmode=Disable", CLEAR),
@@ -153,6 +161,10 @@ CONNECTS = {
     # Ruby, Elixir, PHP, Python
     "Rails": (URL + "?pool=5&timeout=5000&encoding=unicode&prepared_statements=false&advisory_locks=false&schema_search_path=My,%20public", FOLDED),
     "Ecto": (URL.replace("postgres:", "ecto:") + "?pool_size=9&ssl=true", {}),
+    "SQLAlchemy's host": ("postgresql+psycopg2://{u}:{pw}@/{d}?host=127.0.0.1:{port}", {}),
+    "SQLAlchemy's hosts": ("postgresql+psycopg2://{u}:{pw}@/{d}?host=127.0.0.1:{port}&host=127.0.0.1:1", {}),
+    "... the other way round": ("postgresql+psycopg2://{u}:{pw}@/{d}?host=127.0.0.1:1&host=127.0.0.1:{port}", {}),
+    "encodings are not for us": (URL + "?client_encoding=latin1", {}),
     "Doctrine": (URL + "?serverVersion=16&charset=utf8", {}),
     "currentSchema": (URL + "?currentSchema={q}", PATH),
     # how they are written
@@ -180,8 +192,9 @@ def test_what_is_dropped_is_said_at_debug(see):
     assert said["level"] == "debug" and said["message"].endswith("DATABASE_URL: not for lockstep, and left out: connection_limit, nonsense")
 
 
-@pytest.mark.parametrize("text", [URL + "?sslmode=require&sslaccept=strict&sslcert={other}", URL + "?ssl=verify-full&sslrootcert={other}",
-                                  NPGSQL + ";SSL Mode=VerifyFull;Root Certificate={other}"], ids=["prisma", "ssl", "npgsql"])
+@pytest.mark.parametrize("text", [URL + "?sslmode=require&sslaccept=strict&sslcert={other}",
+                                  URL + "?ssl=true&sslaccept=strict&sslcert={other}", URL + "?ssl=verify-full&sslrootcert={other}",
+                                  NPGSQL + ";SSL Mode=VerifyFull;Root Certificate={other}"], ids=["prisma", "prisma, ssl", "ssl", "npgsql"])
 def test_verification_is_kept(text, new_stage, shop, certs):
     """What asks for the server to be verified, in whatever words, refuses one that another authority has signed."""
     url = fill(text, shop.cluster, certs).replace("{other}", str(certs.other_ca))
@@ -200,6 +213,8 @@ JAVA = "jdbc:postgresql://localhost:{port}/{d}"
 VARIABLES = {
     "PGHOST": (PG, {}),
     "PGHOST, PGSSLMODE, PGOPTIONS": ({**PG, "PGSSLMODE": "disable", "PGOPTIONS": "-c search_path=foo"}, {"path": "foo", **CLEAR}),
+    "PGHOST and PGHOSTADDR": ({**PG, "PGHOST": "db.nosuch.invalid", "PGHOSTADDR": "127.0.0.1"}, {}),
+    "PGHOST and PGCLIENTENCODING": ({**PG, "PGCLIENTENCODING": "latin1"}, {}),
     "PGDATABASE": ({**PG, "PGHOST": "/tmp"}, CLEAR),
     "SPRING_DATASOURCE_URL": ({"SPRING_DATASOURCE_URL": JAVA, "SPRING_DATASOURCE_USERNAME": "{U}", "SPRING_DATASOURCE_PASSWORD": "{PW}"}, {}),
     "FLYWAY_URL": ({"FLYWAY_URL": JAVA + "?currentSchema={q}", "FLYWAY_USER": "{U}", "FLYWAY_PASSWORD": "{PW}"}, PATH),
@@ -332,6 +347,11 @@ ERRORS = {
     "open quote": ("Host=h;Password=\"" + P, ("quote",)),
     "sslmode": ("postgres://a:" + P + "@h/d?sslmode=maybe", ("verify-full",)),
     "ssl": ("postgres://a:" + P + "@h/d?ssl=maybe", ("true, false",)),
+    "channel_binding": ("postgres://a:" + P + "@h/d?channel_binding=foo", ("channel_binding", "disable, prefer, require")),
+    "target_session_attrs": ("postgres://a:" + P + "@h/d?target_session_attrs=foo", ("target_session_attrs", "read-write")),
+    "require_auth": ("postgres://a:" + P + "@h/d?require_auth=foo", ("require_auth", "scram-sha-256")),
+    "port": ("postgres://a:" + P + "@h/d?port=abc", ("port", "65535")),
+    "keepalives_idle": ("postgres://a:" + P + "@h/d?keepalives_idle=x", ("keepalives_idle", "number")),
     "no value": ("postgres://a:" + P + "@h/d?sslmode", ("without a value",)),
     "%00": ("postgres://a:" + P.format("%00") + "@h/d", ("%00",)),
 }
@@ -346,7 +366,27 @@ def test_errors(row, new_stage):
     assert not leaks(replica.log)
 
 
-def test_error_names_the_variable(new_stage):
-    replica = new_stage().start(verb="check", env={"SPRING_DATASOURCE_URL": "jdbc:postgresql://h:x/d?password=" + P.format("")})
-    assert_says(error_of(replica, 64), "SPRING_DATASOURCE_URL", "port")
+SECRET_DB, SECRET_PG = {"DB_HOST": "h", "DB_PASSWORD": P.format("")}, {"PGHOST": "h", "PGPASSWORD": P.format("")}
+WRONG_VARIABLES = {
+    "SPRING_DATASOURCE_URL": ({"SPRING_DATASOURCE_URL": "jdbc:postgresql://h:x/d?password=" + P.format("")}, "port"),
+    "DB_PORT": ({**SECRET_DB, "DB_PORT": "abc"}, "65535"),
+    "DB_SSLMODE": ({**SECRET_DB, "DB_SSLMODE": "foo"}, "verify-full"),
+    "POSTGRES_PORT": ({"POSTGRES_HOST": "h", "POSTGRES_PORT": "5432/tcp"}, "65535"),
+    "PGPORT": ({**SECRET_PG, "PGPORT": "abc"}, "65535"),
+    "PGSSLMODE": ({**SECRET_PG, "PGSSLMODE": "no-verify"}, "verify-full"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_VARIABLES)
+def test_error_names_the_variable(name, new_stage):
+    env, word = WRONG_VARIABLES[name]
+    replica = new_stage().start(verb="migrate", migrate="true", env=env)
+    message = error_of(replica, 64)
+    assert_says(message, name, word)
+    assert "DB_HOST" not in message
     assert not leaks(replica.log)
+
+
+def test_example_of_an_open_quote_is_not_masked(new_stage):
+    replica = new_stage().start(url="Host=h;Password=\"" + P.format(""), verb="check")
+    assert_says(error_of(replica, 64), 'Key="a;b""c"')

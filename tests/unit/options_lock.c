@@ -144,6 +144,22 @@ static const struct {
      {{CHECK_VERB}, {"POSTGRES_HOST=h", "POSTGRES_PORT=1", "POSTGRES_DB=d", "POSTGRES_USER=u", "POSTGRES_PASSWORD=p"}},
      "Host=\"h\";Port=\"1\";Database=\"d\";Username=\"u\";Password=\"p\";",
      "POSTGRES_HOST"},
+    {"what Kubernetes sets for a service called db",
+     {{CHECK_VERB}, {"DB_HOST=h", "DB_PORT=tcp://10.0.0.1:5432"}},
+     "Host=\"h\";",
+     "DB_HOST"},
+    {"... called postgres",
+     {{CHECK_VERB}, {"POSTGRES_HOST=h", "POSTGRES_PORT=tcp://10.0.0.1:5432"}},
+     "Host=\"h\";",
+     "POSTGRES_HOST"},
+    {"no port",
+     {{CHECK_VERB}, {"DB_HOST=h", "DB_PORT=abc", "DB_SSLMODE=require"}},
+     "Host=\"h\";Port=\"abc\";SSL Mode=\"require\";",
+     "DB_PORT"},
+    {"no mode",
+     {{CHECK_VERB}, {"POSTGRES_HOST=h", "POSTGRES_SSLMODE=foo"}},
+     "Host=\"h\";SSL Mode=\"foo\";",
+     "POSTGRES_SSLMODE"},
 
     /* direct URLs */
     {"DIRECT_URL",
@@ -223,6 +239,8 @@ static void unknown_scheme_is_an_error(void **state)
         const char *says;
     } rows[] = {
         {"unknown scheme", {{CHECK_VERB}, {"DATABASE_URL=nonsense://h/d"}}, "DATABASE_URL"},
+        {"unknown scheme with a driver", {{CHECK_VERB}, {"DATABASE_URL=mysqlx+pymysql://h/d"}}, "DATABASE_URL"},
+        {"JDBC's scheme alone", {{CHECK_VERB}, {"DATABASE_URL=mysql:d"}}, "DATABASE_URL"},
         {"Prisma Accelerate", {{CHECK_VERB, "--database=prisma://h/?api_key=hunter22"}, {NULL}}, "--database"},
         {"no scheme", {{CHECK_VERB}, {"LOCKSTEP_DATABASE=shop"}}, "LOCKSTEP_DATABASE"},
         {"conninfo", {{CHECK_VERB}, {"DATABASE_URL=host=h password=hunter22"}}, "DATABASE_URL"},
