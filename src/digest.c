@@ -24,6 +24,18 @@ void digest_end(struct digest *digest, unsigned char out[DIGEST_SIZE])
     EVP_MD_CTX_free((EVP_MD_CTX *)digest);
 }
 
+uint32_t digest_crc32(uint32_t crc, const void *bytes, size_t length)
+{
+    const unsigned char *byte = bytes;
+    crc = ~crc;
+    for (; length; length--, byte++) {
+        crc ^= *byte;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0xedb88320) : 0);
+    }
+    return ~crc;
+}
+
 void digest_hex(const unsigned char *bytes, size_t length, char *text)
 {
     static const char digits[] = "0123456789abcdef";

@@ -1,9 +1,11 @@
 /* The queries that ask a migration tool's own table. */
 #include "history.h"
 
+#include "digest.h"
 #include "sql.h"
 #include "tool_config.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +126,7 @@ struct sql_source {
     const char *own; /* the user's own query; NULL = the preset's */
     const struct place *place;
     const struct migrations *image;
+    const char *lock; /* the key of the tool's advisory lock */
 };
 
 /* Writes `sql` without the semicolon at its end, in a preset's with the placeholders filled. */
@@ -190,7 +193,7 @@ static void write_running(FILE *out, const struct sql_source *source)
             "SELECT pid::text, application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE"
             " locktype = 'advisory' AND granted AND objsubid = 1 AND datname = current_database() AND"
             " ((classid::bigint << 32) | objid::bigint) = %s AND pg_locks.database = datid",
-            source->tool->lock);
+            source->lock);
 }
 
 static void write_failed_words(FILE *out, const struct sql_source *source)
@@ -206,6 +209,25 @@ static void write_failed(FILE *out, const struct sql_source *source)
     fputs("SELECT failed.id::text, failed.words::text FROM (SELECT said.*, NULL::text FROM (", out);
     write_failed_words(out, source);
     fputs(") AS said) AS failed(id, words)", out);
+}
+
+/* Writes the key of the tool's own advisory lock in `database`, which may be NULL; nothing if it is not known. */
+static void find_lock(const struct tool *tool, const struct place *place, const char *database, char key[24])
+{
+    const char *schema = place->schema[0] ? place->schema : "public";
+    uint32_t crc = 0;
+    if (tool->lock)
+        snprintf(key, 24, "%s", tool->lock);
+    if (!tool->lock_factor || !database || (tool->lock_of_table && !place->table[0]))
+        return;
+    if (tool->lock_of_table) {
+        crc = digest_crc32(crc, schema, strlen(schema) + 1);
+        crc = digest_crc32(crc, place->table, strlen(place->table) + 1);
+        crc = digest_crc32(crc, "/", 1);
+    }
+    crc = digest_crc32(crc, database, strlen(database));
+    uint64_t product = (uint64_t)tool->lock_factor * crc;
+    snprintf(key, 24, "%" PRIu64, tool->lock_of_table ? product & UINT32_MAX : product);
 }
 
 static char *written(void (*write)(FILE *out, const struct sql_source *source), const struct sql_source *source)
@@ -226,6 +248,7 @@ int history_plan_make(struct history_plan *plan, const struct tool *tool, const 
 {
     struct place place = {.schema = ""};
     struct url parsed;
+    char lock[24] = "";
     *plan = (struct history_plan){.tool = tool, .image = image, .database_url = url, .is_shared = is_shared};
     if (url_parse(&parsed, url, what, err) != 0)
         return -1;
@@ -233,12 +256,13 @@ int history_plan_make(struct history_plan *plan, const struct tool *tool, const 
         find_table(&place, tool, image, words, &parsed);
         snprintf(plan->table, sizeof plan->table, "%s%s%s", place.schema, place.schema[0] ? "." : "", place.table);
     }
+    find_lock(tool, &place, url_get(&parsed, "dbname"), lock);
     url_free(&parsed);
-    struct sql_source applied = {tool, words->applied_sql, &place, image};
-    struct sql_source failed = {tool, words->failed_sql, &place, image};
+    struct sql_source applied = {tool, words->applied_sql, &place, image, lock};
+    struct sql_source failed = {tool, words->failed_sql, &place, image, lock};
     plan->applied_sql = written(write_applied, &applied);
     plan->applied_words = written(write_applied_words, &applied);
-    if (tool->lock)
+    if (lock[0])
         plan->running_sql = written(write_running, &failed);
     if (tool->failed || words->failed_sql) {
         plan->failed_sql = written(write_failed, &failed);

@@ -36,17 +36,19 @@ static void add_words(const char *words, char *text, size_t capacity)
     snprintf(text + used, capacity - used, *clean ? " (%s); " : "; ", clean);
 }
 
-/* The remedy with the id in its place, behind what is wrong. */
-static void write_remedy(const struct tool *tool, const char *id, char *text, size_t capacity)
+/* The remedy with the id and the folder in their places, behind what is wrong. */
+static void write_remedy(const struct history_plan *plan, const char *id, char *text, size_t capacity)
 {
+    const struct tool *tool = plan->tool;
     const char *remedy = tool->remedy ? tool->remedy : "mend the database, then start again", *mark;
     size_t used = strlen(text);
     if (tool->remedy && used < capacity)
         used += (size_t)snprintf(text + used, capacity - used, "first run: ");
-    while ((mark = strstr(remedy, "{id}")) != NULL && used < capacity) {
-        snprintf(text + used, capacity - used, "%.*s%s", (int)(mark - remedy), remedy, id);
+    while ((mark = strchr(remedy, '{')) != NULL && used < capacity) {
+        snprintf(text + used, capacity - used, "%.*s%s", (int)(mark - remedy), remedy,
+                 strncmp(mark, "{id}", 4) == 0 ? id : plan->image->folder);
         used = strlen(text);
-        remedy = mark + 4;
+        remedy = strchr(mark, '}') + 1;
     }
     if (used < capacity)
         snprintf(text + used, capacity - used, "%s", remedy);
@@ -78,7 +80,7 @@ bool history_is_blocked(const struct history_plan *plan, const PGresult *rows, c
     snprintf(text, capacity, "%s would refuse to run%s%s%s", plan->tool->title, *ids ? ": " : "", ids,
              *ids ? " did not end well" : "");
     add_words(words, text, capacity);
-    write_remedy(plan->tool, PQgetvalue(rows, 0, 0), text, capacity);
+    write_remedy(plan, PQgetvalue(rows, 0, 0), text, capacity);
     return true;
 }
 

@@ -242,11 +242,26 @@ static int blame(const struct migrations_ask *ask, struct err *err)
     return -1;
 }
 
+static int refuse_others(const struct tool *tool, struct err *err)
+{
+    glob_t found = {.gl_pathc = 0};
+    int result = 0;
+    if (tool->others && glob(tool->others, 0, NULL, &found) == 0)
+        result = err_set(err, ERR_USAGE,
+                         "%s: %s is of another database, into which lockstep does not look; --applied-if '%s' "
+                         "(LOCKSTEP_APPLIED_IF) asks %s itself; or name the folders that count with " SAY_WHERE,
+                         tool->name, found.gl_pathv[0], tool->others_remedy, tool->title);
+    globfree(&found);
+    return result;
+}
+
 int migrations_read(struct migrations *migrations, const struct migrations_ask *ask, struct err *err)
 {
     struct reading reading = {.tool = ask->tool, .migrations = migrations, .err = err};
     int result = compile(&reading, ask);
     *migrations = (struct migrations){.list = NULL};
+    if (result == 0 && !ask->folder)
+        result = refuse_others(ask->tool, err);
     if (result == 0 && ask->folder)
         result = read_set(&reading, ask->folder) == 0 ? 0 : blame(ask, err);
     else if (result == 0)
@@ -254,7 +269,7 @@ int migrations_read(struct migrations *migrations, const struct migrations_ask *
     if (result == 0)
         result = migrations_check_strangers(&reading);
     if (result == 0)
-        result = migrations_hash(migrations, ask->tool->source, err);
+        result = migrations_hash(migrations, ask->tool, err);
     if (result == 0)
         result = migrations_name_newest(migrations, err);
     if (result != 0)

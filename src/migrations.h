@@ -13,10 +13,11 @@
 #define MIGRATIONS_WORDS 512
 
 struct migration {
-    char *id;       /* as migrations_id writes it */
-    char *name;     /* that people know it by, where that is not the id (TOOL_JOURNAL); otherwise NULL */
-    char *file;     /* that has it, for people */
-    char **parents; /* TOOL_SCRIPTS: ids that it follows, NULL-ended; otherwise NULL */
+    char *id;        /* as migrations_id writes it */
+    char *name;      /* that people know it by, where that is not the id (TOOL_JOURNAL); otherwise NULL */
+    char *file;      /* that has it, for people */
+    char **parents;  /* TOOL_SCRIPTS: ids that it follows, NULL-ended; otherwise NULL */
+    bool checkpoint; /* it stands for all before it, in an empty database only (Atlas) */
 };
 
 struct migrations {

@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,14 +73,6 @@ int migrations_walk(struct reading *reading, const char *folder, bool deep,
     return walk(reading, folder, deep ? DEPTH_MAX : 0, visit);
 }
 
-static uint32_t crc32_of(uint32_t crc, unsigned char byte)
-{
-    crc ^= byte;
-    for (int bit = 0; bit < 8; bit++)
-        crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0xedb88320) : 0);
-    return crc;
-}
-
 /* Flyway runs a repeatable migration again when its checksum is another: over the lines without their ends, as a
  * signed number. The id is its path below the location and that. */
 static int add_repeatable(struct reading *reading, const char *path)
@@ -89,16 +80,16 @@ static int add_repeatable(struct reading *reading, const char *path)
     static const char mark[] = "\xef\xbb\xbf";
     char raw[PATH_CAPACITY + 16];
     size_t length;
-    uint32_t crc = UINT32_MAX;
+    uint32_t crc = 0;
     char *content = migrations_load(path, &length, reading->err);
     if (!content)
         return -1;
     for (size_t i = strncmp(content, mark, 3) == 0 ? 3 : 0; i < length; i++)
         if (content[i] != '\n' && content[i] != '\r')
-            crc = crc32_of(crc, (unsigned char)content[i]);
+            crc = digest_crc32(crc, content + i, 1);
     free(content);
     const char *script = path + strlen(reading->root) + 1;
-    int size = snprintf(raw, sizeof raw, "%s#%d", script, (int32_t)~crc);
+    int size = snprintf(raw, sizeof raw, "%s#%d", script, (int32_t)crc);
     return migrations_add(reading, raw, (size_t)size, NULL, path, NULL);
 }
 

@@ -63,8 +63,9 @@ void migrations_add_words(char words[MIGRATIONS_WORDS], const char *format, ...)
 /* Sorts what was read, drops what counts once, refuses two migrations of one id. */
 int migrations_sort(struct reading *reading);
 
-/* Fills `hash`. Files that the tool may keep elsewhere than we look (TOOL_JOURNAL, TOOL_PLAN) may lack. */
-int migrations_hash(struct migrations *migrations, enum tool_source source, struct err *err);
+/* Reads the files: fills `hash`, and says which are checkpoints. Files that the tool may keep elsewhere than we look
+ * (TOOL_JOURNAL, TOOL_PLAN) may lack. */
+int migrations_hash(struct migrations *migrations, const struct tool *tool, struct err *err);
 
 /* Fills `newest`. */
 int migrations_name_newest(struct migrations *migrations, struct err *err);

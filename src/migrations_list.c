@@ -169,7 +169,18 @@ static void add_part(struct digest *digest, const char *bytes, size_t length)
     digest_add(digest, bytes, length);
 }
 
-int migrations_hash(struct migrations *migrations, enum tool_source source, struct err *err)
+/* Whether `text`, which may be NULL, has a line that begins with `words`. */
+static bool has_line(const char *text, const char *words)
+{
+    for (; text; text = strchr(text, '\n')) {
+        text += *text == '\n';
+        if (strncmp(text, words, strlen(words)) == 0)
+            return true;
+    }
+    return false;
+}
+
+int migrations_hash(struct migrations *migrations, const struct tool *tool, struct err *err)
 {
     unsigned char hash[DIGEST_SIZE];
     struct digest *digest = digest_begin();
@@ -177,13 +188,15 @@ int migrations_hash(struct migrations *migrations, enum tool_source source, stru
         return migrations_no_memory(err);
     int result = 0;
     for (size_t i = 0; result == 0 && i < migrations->count; i++) {
-        const struct migration *migration = &migrations->list[i];
+        struct migration *migration = &migrations->list[i];
         size_t length = 0;
-        bool may_lack = (source == TOOL_JOURNAL || source == TOOL_PLAN) && access(migration->file, F_OK) != 0;
+        bool may_lack =
+            (tool->source == TOOL_JOURNAL || tool->source == TOOL_PLAN) && access(migration->file, F_OK) != 0;
         char *content = may_lack ? NULL : migrations_load(migration->file, &length, err);
         result = content || may_lack ? 0 : -1;
         add_part(digest, migration->id, strlen(migration->id));
         add_part(digest, content ? content : "", length);
+        migration->checkpoint = tool->checkpoint && has_line(content, tool->checkpoint);
         free(content);
     }
     digest_end(digest, hash);

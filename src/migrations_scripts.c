@@ -99,25 +99,31 @@ static void forget(struct strings *strings)
     *strings = (struct strings){.count = 0};
 }
 
-static char **parents_of(const struct strings *strings)
+/* The strings are the list's then. */
+static char **parents_of(struct strings *down, struct strings *depends)
 {
-    char **parents = malloc((strings->count + 1) * sizeof *parents);
-    if (parents)
-        memcpy(parents, strings->list, (strings->count + 1) * sizeof *parents);
+    char **parents = malloc((down->count + depends->count + 1) * sizeof *parents);
+    if (!parents)
+        return NULL;
+    memcpy(parents, down->list, down->count * sizeof *parents);
+    memcpy(parents + down->count, depends->list, depends->count * sizeof *parents);
+    parents[down->count + depends->count] = NULL;
+    down->count = depends->count = 0;
     return parents;
 }
 
-static int add_script(struct reading *reading, const char *path, struct strings *revision, struct strings *down)
+/* What a revision depends on was applied before it, as what it follows (its row replaces theirs). */
+static int add_script(struct reading *reading, const char *path, struct strings *revision, struct strings *down,
+                      struct strings *depends)
 {
     if (revision->count != 1 || revision->failed || down->failed)
         return err_set(reading->err, ERR_USAGE,
                        "%s: revision and down_revision are not written as plain strings, so that lockstep could read "
                        "them; --applied-if 'alembic current --check-heads' (LOCKSTEP_APPLIED_IF) asks Alembic itself",
                        path);
-    char **parents = parents_of(down);
+    char **parents = parents_of(down, depends);
     if (!parents)
         return migrations_no_memory(reading->err);
-    down->count = 0; /* the strings are the migration's now */
     return migrations_add(reading, revision->list[0], strlen(revision->list[0]), NULL, path, parents);
 }
 
@@ -129,7 +135,7 @@ static int visit_compiled(struct reading *reading, const char *path, const char 
 
 static int visit_script(struct reading *reading, const char *path, const char *name)
 {
-    struct strings revision = {.count = 0}, down = {.count = 0};
+    struct strings revision = {.count = 0}, down = {.count = 0}, depends = {.count = 0};
     regmatch_t group;
     struct stat status;
     bool found = false;
@@ -154,14 +160,18 @@ static int visit_script(struct reading *reading, const char *path, const char *n
         } else if ((value = value_of(c, "down_revision"))) {
             forget(&down);
             c = read_statement(value, &down);
+        } else if ((value = value_of(c, "depends_on"))) {
+            forget(&depends);
+            c = read_statement(value, &depends);
         } else {
             c = read_statement(c, NULL);
         }
     }
     free(text);
-    int result = found ? add_script(reading, path, &revision, &down) : 0;
+    int result = found ? add_script(reading, path, &revision, &down, &depends) : 0;
     forget(&revision);
     forget(&down);
+    forget(&depends);
     return result;
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define TOOL_FOLDERS_MAX      8
 #define TOOL_WORDS_MAX        6
@@ -62,6 +63,9 @@ struct tool {
     const char *inside;                    /* TOOL_FOLDERS */
     const char *content[TOOL_CONTENTS]; /* what tells the ids in a script whose name does not: POSIX extended, group 1;
                                            the first that finds some counts */
+    const char *others;                    /* files of further databases, which only the tool's own check looks into */
+    const char *others_remedy;             /* that check */
+    const char *checkpoint;                /* the line of a file that stands for all before it in an empty database */
     enum tool_ids ids;
     bool repeatable; /* Flyway's R__ files as well: their id has a checksum */
     enum tool_twins twins;
@@ -79,8 +83,10 @@ struct tool {
                             and words, its own, or NULL. NULL = nothing: the tool goes on by itself */
     const char *foreign; /* a column that a table of the same name has if it is another tool's: "dirty,inserted_at" */
     const char *lock;    /* the key of the tool's own advisory lock, in decimal; NULL = none known */
-    const char *remedy;  /* for what `failed` finds, with {id}: what to type */
-    bool reads_url;      /* it, or its command here, takes the database from DATABASE_URL */
+    uint32_t lock_factor; /* or the key is this times the CRC-32 of the database's name; 0 = it is not */
+    bool lock_of_table;   /* ... of schema, table and "/NAME", with zeros between, and has 32 bits (golang-migrate) */
+    const char *remedy;   /* for what `failed` finds, with {id} and {folder}: what to type */
+    bool reads_url;       /* it, or its command here, takes the database from DATABASE_URL */
     const char *environment[TOOL_WORDS_MAX]; /* NAME=VALUE that the command needs under our lock, unless it is set */
 };
 

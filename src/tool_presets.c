@@ -34,6 +34,7 @@ const struct tool tool_presets_other[] = {
         .applied = "SELECT CASE WHEN type = 1 THEN '<=' ELSE '' END || version FROM {table} "
                    "WHERE version NOT LIKE '.%' AND applied = total AND coalesce(error, '') = ''",
         .lock = "2686470616",
+        .checkpoint = "-- atlas:checkpoint",
     },
     {
         .name = "dbmate",
@@ -162,10 +163,13 @@ const struct tool tool_presets_other[] = {
         .ids = TOOL_NUMBER,
         .table = "schema_migrations",
         .table_of_url = true,
-        .applied = "SELECT '<=' || version FROM {table} WHERE NOT dirty",
+        /* Dirty means that this version has begun: those below it are there. -1 is none. */
+        .applied = "SELECT '<=' || (version - dirty::int) FROM {table} WHERE version > 0",
         .failed = "SELECT version, NULL FROM {table} WHERE dirty",
         /* What of the dirty version is there, only a person can tell. */
-        .remedy = "migrate -path migrations -database \"$DATABASE_URL\" force {id} (when the schema is as version {id} "
+        .lock_factor = 1486364155,
+        .lock_of_table = true,
+        .remedy = "migrate -path {folder} -database \"$DATABASE_URL\" force {id} (when the schema is as version {id} "
                   "leaves it)",
     },
     {
@@ -230,12 +234,15 @@ const struct tool tool_presets_other[] = {
         .marks = {"bin/rails db/migrate", "bin/rails db/schema.rb", "bin/rails db/structure.sql"},
         .source = TOOL_TREE,
         .folders = {"db/migrate"},
+        .others = "db/*_migrate/*.rb",
+        .others_remedy = "bin/rails db:abort_if_pending_migrations",
         .pattern = "^([0-9]+)_[_a-z0-9]*(\\.[_a-z0-9]*)?\\.rb$",
         .ids = TOOL_NUMBER,
         .table = "schema_migrations",
         .whole_path = true,
         .applied = "SELECT version FROM {table}",
         .foreign = "dirty,inserted_at",
+        .lock_factor = 2053462845,
     },
     {
         .name = "refinery",
@@ -296,6 +303,7 @@ const struct tool tool_presets_other[] = {
         .table = "_sqlx_migrations",
         .applied = "SELECT version FROM {table} WHERE success",
         .failed = "SELECT version, description FROM {table} WHERE NOT success",
+        .lock_factor = 0x3d32ad9e,
         .remedy =
             "psql \"$DATABASE_URL\" -c 'DELETE FROM _sqlx_migrations WHERE version = {id}' (when nothing of it is "
             "left in the schema)",

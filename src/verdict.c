@@ -103,6 +103,21 @@ static void match(struct work *work)
     }
 }
 
+/* A checkpoint with a row stands for all before it; where others have rows it is left out by the tool. */
+static void mark_checkpoints(struct work *work)
+{
+    const struct id *newest = NULL;
+    bool is_empty = work->row_count == 0 && !work->limit;
+    for (size_t i = 0; i < work->image->count; i++)
+        if (work->image->list[work->own[i].index].checkpoint && work->there[work->own[i].index])
+            newest = &work->own[i];
+    for (size_t i = 0; i < work->image->count; i++) {
+        const struct id *own = &work->own[i];
+        work->there[own->index] |=
+            (newest && by_id(own, newest) < 0) || (!is_empty && work->image->list[own->index].checkpoint);
+    }
+}
+
 static size_t index_of(const struct work *work, const char *id)
 {
     const struct id key = {id, TOOL_TEXT, 0};
@@ -234,6 +249,7 @@ int verdict_find(struct verdict *verdict, const struct migrations *image, const 
     if (result == 0) {
         work_fill(&work, rows, count);
         match(&work);
+        mark_checkpoints(&work);
         if (image->count > 0 && image->list[0].parents)
             mark_ancestors(&work);
         conclude(verdict, &work);

@@ -69,6 +69,10 @@ def atlas(version, type=2, applied=1, total=1, error="NULL"):
             f"VALUES ('{version}', 'd', {type}, {applied}, {total}, {error});")
 
 
+CHECKPOINT = ["migrations/20240101_a.sql", "migrations/20240102_b.sql", ("migrations/20240103_c.sql", "-- atlas:checkpoint\n\nSELECT 1;\n"),
+              "migrations/20240104_d.sql"]
+
+
 def sqitch(id, change, day, project="shop"):
     return (f"INSERT INTO sqitch.changes (change_id, change, project, planned_at) VALUES "
             f"('{id}', '{change}', '{project}', '2024-01-{day:02}');")
@@ -148,6 +152,9 @@ CASES = [
     Case("atlas", ["migrations/20240101_a.sql", "migrations/20240102.sql"],
          *(text.replace("SCHEMA atlas_schema_revisions", "SCHEMA own").replace("atlas_schema_revisions.", "own.")
            for text in (ATLAS_DDL, atlas("20240101"), atlas("20240102"), atlas("20240103"))), label="atlas-schema", parameters="search_path=own"),
+    Case("atlas", CHECKPOINT, ATLAS_DDL, atlas("20240103"), atlas("20240104"), atlas("20240105"), label="atlas-checkpoint"),
+    Case("atlas", CHECKPOINT, ATLAS_DDL, atlas("20240101") + atlas("20240102"), atlas("20240104"), atlas("20240105"),
+         label="atlas-before-checkpoint"),
     Case("flyway", ["sql/V1__a.sql", "sql/V1_1__b.sql"], FLYWAY_DDL.format("flyway_schema_history"), flyway(1, "1", "V1__a.sql"),
          flyway(2, "1.1", "V1_1__b.sql"), flyway(3, "2", "V2__c.sql"), flyway(2, "1.1", "V1_1__b.sql", success="false"), "flyway repair"),
     Case("flyway", ["sql/V1__a.sql", "sql/V2__b.sql", "sql/V3__c.sql", ("sql/v/R__view.sql", "SELECT 1;\n")],
@@ -176,6 +183,10 @@ CASES = [
                      ("db/env.py", "context.configure(version_table='ran')\n")],
          "CREATE TABLE ran (version_num varchar(32) PRIMARY KEY);", rows("ran", "'a1'"),
          "UPDATE ran SET version_num = 'b2';", "UPDATE ran SET version_num = 'c3';", label="alembic-several"),
+    Case("alembic", [("alembic/versions/1.py", SCRIPT.format("a1", "None")), ("alembic/versions/2.py", SCRIPT.format("b1", "None")),
+                     ("alembic/versions/3.py", SCRIPT.format("a2", "'a1'") + "depends_on = ('b1',)\n")],
+         "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);", rows("alembic_version", "'a1'", "'b1'"),
+         "DELETE FROM alembic_version;" + rows("alembic_version", "'a2'"), rows("alembic_version", "'c3'"), label="alembic-depends"),
     simple("sqlx", ["migrations/1_a.sql", "migrations/2_b.up.sql", "migrations/2_b.down.sql"],
            "CREATE TABLE _sqlx_migrations (version bigint PRIMARY KEY, description text NOT NULL, installed_on timestamptz NOT NULL DEFAULT now(), "
            "success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL);", "_sqlx_migrations", ["1", "2", "3"],
