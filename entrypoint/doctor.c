@@ -78,13 +78,20 @@ enum op_result doctor_wait(struct doctor *d, struct backend *asked, const char *
     return d->result;
 }
 
+static enum op_result look(struct doctor *d, const struct look_ask *what)
+{
+    d->asked = OP_LOOK;
+    d->backend->ops->look(d->backend, what);
+    return doctor_wait(d, d->backend, d->plan->place);
+}
+
 static enum op_result ask(struct doctor *d, enum op op)
 {
-    const struct look_ask all = {.watch_from = INT64_MAX, .whole = true}; /* no run counts as watched */
-    d->asked = op;
+    static const struct look_ask all = {.watch_from = INT64_MAX, .whole = true}; /* no run counts as watched */
     if (op == OP_LOOK)
-        d->backend->ops->look(d->backend, &all);
-    else if (op == OP_LOCK)
+        return look(d, &all);
+    d->asked = op;
+    if (op == OP_LOCK)
         d->backend->ops->lock(d->backend);
     else
         d->backend->ops->release(d->backend);
@@ -93,22 +100,37 @@ static enum op_result ask(struct doctor *d, enum op op)
 
 /* ---- the report ------------------------------------------------------------------------------------------------- */
 
-/* What is there and what is not. False if that cannot be told. */
-static bool report_look(struct doctor *d)
+/* What a start asks first: if the version is there, it needs no more than that. False if nobody answers; whatever else
+ * goes wrong is said later. */
+static bool look_first(struct doctor *d)
 {
-    if (ask(d, OP_LOOK) != OP_OK) {
-        doctor_fault(d, "%s", d->err.text);
-        return false;
-    }
-    const struct run *last = &d->look.last;
-    const struct verdict *verdict = d->plan->has_history ? history_verdict(d->backend) : NULL;
-    const char *no_table = d->plan->has_history ? history_no_table(d->backend) : NULL;
-    d->applied = d->look.applied;
-    if (no_table)
-        doctor_say(d, "history", "is not there yet: %s", no_table);
-    if (d->options->commands[COMMAND_APPLIED_IF])
+    static const struct look_ask first = {.watch_from = 0};
+    if (d->options->commands[COMMAND_APPLIED_IF]) {
         doctor_check(d);
-    else if (d->applied)
+        return true;
+    }
+    enum op_result result = look(d, &first);
+    d->asked = OP_NONE;
+    d->applied = result == OP_OK && d->look.applied;
+    if (result == OP_UNAVAILABLE)
+        doctor_fault(d, "%s", d->err.text);
+    return result != OP_UNAVAILABLE;
+}
+
+/* Why something cannot be had; a start would wait until a server has room, or somebody else's tool has ended. */
+static void report_refusal(struct doctor *d, enum op_result result)
+{
+    if (result == OP_CROWDED)
+        doctor_say(d, "busy", "%s; a start that has something to migrate would wait", d->err.text);
+    else
+        doctor_need(d, "%s", d->err.text);
+}
+
+static void report_version(struct doctor *d, const struct verdict *verdict)
+{
+    if (d->options->commands[COMMAND_APPLIED_IF])
+        return; /* doctor_check has */
+    if (d->applied)
         doctor_say(d, "applied", "the version is there%s",
                    d->look.ahead ? ", and the database is ahead of this image" : "");
     else if (verdict)
@@ -118,6 +140,26 @@ static bool report_look(struct doctor *d)
     if (verdict && verdict->unknown)
         doctor_say(d, "unknown", "%zu in the database that this image does not have: %s", verdict->unknown,
                    verdict->unknown_ids);
+}
+
+/* What is there and what is not. False if that cannot be told. */
+static bool report_look(struct doctor *d)
+{
+    const struct verdict *verdict = d->plan->has_history ? history_verdict(d->backend) : NULL;
+    enum op_result result = ask(d, OP_LOOK);
+    if (result != OP_OK) {
+        if (d->applied)
+            report_version(d, NULL);
+        report_refusal(d, result);
+        return false;
+    }
+    const struct run *last = &d->look.last;
+    const char *no_table = d->plan->has_history ? history_no_table(d->backend) : NULL;
+    if (!d->options->commands[COMMAND_APPLIED_IF])
+        d->applied = d->look.applied;
+    if (no_table)
+        doctor_say(d, "history", "is not there yet: %s", no_table);
+    report_version(d, verdict);
     if (last->token)
         doctor_say(d, "last run", "%" PRIu64 ", %s, on %s since %s%s%s", last->token, run_state_name(last->state),
                    last->host, last->since, *last->last_line ? ": " : "", last->last_line);
@@ -142,7 +184,7 @@ static void report_lock(struct doctor *d)
         return;
     }
     if (result != OP_OK) {
-        doctor_fault(d, "%s", d->err.text);
+        report_refusal(d, result);
         return;
     }
     doctor_say(d, "lock", "taken and given back%s",
@@ -150,8 +192,8 @@ static void report_lock(struct doctor *d)
                : d->pooled             ? ", through a pooler: waiting replicas poll"
                                        : ", without a pooler in between");
     if (d->plan->has_history && !d->applied) { /* what stands in the way is only known under the lock */
-        if (ask(d, OP_LOOK) != OP_OK)
-            doctor_fault(d, "%s", d->err.text);
+        if ((result = ask(d, OP_LOOK)) != OP_OK)
+            report_refusal(d, result);
         else if (d->blocked[0])
             doctor_fault(d, "%s", d->blocked);
     }
@@ -167,6 +209,7 @@ struct backend_config doctor_config(struct doctor *d)
     config.command = d->command;
     config.holder = &d->me;
     config.connect_timeout = PATIENCE_MS;
+    config.makes_nothing = true;
     config.handlers = (struct backend_handlers){.reply = on_reply,
                                                 .disconnected = on_disconnected,
                                                 .woken = on_woken,
@@ -202,7 +245,7 @@ int doctor(const struct options *options, const struct plan *plan, const struct 
     if (open_place(d) != 0) {
         doctor_fault(d, "%s", d->err.text);
     } else {
-        if (doctor_servers(d) && report_look(d))
+        if (look_first(d) && doctor_servers(d) && report_look(d))
             report_lock(d);
         d->backend->ops->close(d->backend);
     }

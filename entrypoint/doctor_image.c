@@ -45,6 +45,15 @@ void doctor_fault(struct doctor *d, const char *format, ...)
     d->faults++;
 }
 
+void doctor_need(struct doctor *d, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    print(d, d->applied ? "warning" : "error", format, list);
+    va_end(list);
+    d->faults += !d->applied;
+}
+
 /* ---- what a start would need ------------------------------------------------------------------------------------ */
 
 void doctor_words(struct doctor *d)
@@ -102,18 +111,23 @@ void doctor_commands(struct doctor *d)
         report_command(d, (enum command_kind)kind);
 }
 
-/* A command that is not there keeps nobody from starting who does not need it. */
-void doctor_missing(struct doctor *d)
+static bool is_there(const struct doctor *d, const char *program, struct err *err)
 {
     char path[LAUNCH_PATH_CAPACITY];
+    return launch_find(program, environ, path, err) == 0 && launch_check_user(path, &d->plan->who, err) == 0;
+}
+
+/* A command that is not there keeps nobody from starting who does not need it. The check has been run by then. */
+void doctor_missing(struct doctor *d)
+{
     struct err err;
     if (!d->options->commands[COMMAND_MIGRATE])
         doctor_fault(d, "--migrate (LOCKSTEP_MIGRATE) is missing: run and migrate need it, wait and check do not");
     for (int kind = 0; kind < COMMANDS; kind++) {
         char *const *argv = d->plan->commands[kind].argv;
-        if (!argv[0] || launch_find(argv[0], environ, path, &err) == 0)
+        if (!argv[0] || kind == COMMAND_APPLIED_IF || is_there(d, argv[0], &err))
             continue;
-        if (d->applied && kind != COMMAND_APPLIED_IF)
+        if (d->applied)
             doctor_say(d, "warning", "--%s: %s, which the next migration will need", command_names[kind], err.text);
         else
             doctor_fault(d, "--%s: %s; install it in the image, or say another with --%s", command_names[kind],
@@ -170,8 +184,13 @@ void doctor_check(struct doctor *d)
     static struct tail tail;
     int status = run_check(d, &tail);
     d->applied = status == 0;
-    if (status == EXIT_NOT_FOUND || status == EXIT_NOT_EXECUTABLE || status < 0)
-        return; /* which doctor_missing says */
+    if (status == EXIT_NOT_FOUND || status == EXIT_NOT_EXECUTABLE || status < 0) {
+        doctor_fault(d,
+                     "--applied-if cannot be executed (status %d%s%s); install it in the image, or say another with "
+                     "--applied-if",
+                     status, *tail.last_line ? ": " : "", tail.last_line);
+        return;
+    }
     doctor_say(d, d->applied ? "applied" : "pending", "--applied-if ended with %d%s%s", status,
                *tail.last_line ? ": " : "", tail.last_line);
 }

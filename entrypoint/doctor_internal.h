@@ -39,6 +39,9 @@ void doctor_say(struct doctor *d, const char *topic, const char *format, ...) __
 /* Prints what a start would fail for. */
 void doctor_fault(struct doctor *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Prints what a start would fail for unless nothing is pending: then it is a warning. */
+void doctor_need(struct doctor *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* What a start would open a meeting place with. */
 struct backend_config doctor_config(struct doctor *d);
 
@@ -57,7 +60,7 @@ void doctor_words(struct doctor *d);
 void doctor_commands(struct doctor *d);
 void doctor_missing(struct doctor *d);
 
-/* Runs --applied-if as a start would, prints its answer and sets d->applied. */
+/* Runs --applied-if as a start would, prints its answer or the fault, and sets d->applied. */
 void doctor_check(struct doctor *d);
 
 #endif

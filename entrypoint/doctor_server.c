@@ -14,11 +14,15 @@ enum server_column {
     SERVER_VERSION,
     SERVER_STANDBY,
     SERVER_TIME, /* ms */
+    SERVER_READ_ONLY,
     SERVER_ROLE,
     SERVER_DATABASE,
     SERVER_MAY_CREATE, /* schemas */
     SERVER_HAS_SCHEMA, /* of the records */
-    SERVER_MAY_USE,    /* it */
+    SERVER_MAY_ENTER,  /* it */
+    SERVER_MAY_FILL,   /* it with tables */
+    SERVER_HAS_TABLES, /* all of the records' */
+    SERVER_MAY_USE,    /* them */
     SERVER_FIRST_SCHEMA,
     SERVER_MAY_MAKE_TABLES, /* there */
 };
@@ -28,30 +32,46 @@ static const char *cell(const struct doctor *d, enum server_column column)
     return PQgetvalue(d->rows, 0, (int)column);
 }
 
+static bool is_true(const struct doctor *d, enum server_column column)
+{
+    return cell(d, column)[0] == 't';
+}
+
 /* Of the schema, the role, and both again. */
 #define GRANT_RECORDS                                                                                                  \
     "GRANT USAGE ON SCHEMA \"%s\" TO \"%s\"; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA \"%s\" TO "  \
     "\"%s\""
 
+#define OR_BY_A_DBA "; or let a DBA apply what `lockstep schema` prints, then " GRANT_RECORDS
+
 static void report_records(struct doctor *d)
 {
     const char *schema = d->options->schema, *user = cell(d, SERVER_ROLE), *database = cell(d, SERVER_DATABASE);
-    bool may_create = cell(d, SERVER_MAY_CREATE)[0] == 't', has_schema = cell(d, SERVER_HAS_SCHEMA)[0] == 't',
-         may_use = cell(d, SERVER_MAY_USE)[0] == 't';
-    if (has_schema && !may_use)
-        doctor_fault(d, "the role may not use the record tables; " GRANT_RECORDS, schema, user, schema, user);
-    else if (!has_schema && !may_create)
-        doctor_fault(d,
-                     "the record tables are not there and the role may not make them; GRANT CREATE ON DATABASE \"%s\" "
-                     "TO \"%s\"; or let a DBA apply what `lockstep schema` prints, then " GRANT_RECORDS,
-                     database, user, schema, user, schema, user);
+    bool has_schema = is_true(d, SERVER_HAS_SCHEMA), has_tables = is_true(d, SERVER_HAS_TABLES);
+    if (is_true(d, SERVER_READ_ONLY) && !is_true(d, SERVER_STANDBY))
+        doctor_need(d,
+                    "transactions of this role are read-only here; ALTER ROLE \"%s\" IN DATABASE \"%s\" SET "
+                    "default_transaction_read_only = off",
+                    user, database);
+    if (!has_schema && !is_true(d, SERVER_MAY_CREATE))
+        doctor_need(d,
+                    "the record tables are not there and the role may not make them; GRANT CREATE ON DATABASE \"%s\" "
+                    "TO \"%s\"" OR_BY_A_DBA,
+                    database, user, schema, user, schema, user);
+    else if (has_schema && !has_tables && !(is_true(d, SERVER_MAY_ENTER) && is_true(d, SERVER_MAY_FILL)))
+        doctor_need(d,
+                    "the record tables are not in the schema and the role may not make them; GRANT USAGE, CREATE ON "
+                    "SCHEMA \"%s\" TO \"%s\"" OR_BY_A_DBA,
+                    schema, user, schema, user, schema, user);
+    else if (has_tables && !(is_true(d, SERVER_MAY_ENTER) && is_true(d, SERVER_MAY_USE)))
+        doctor_need(d, "the role may not use the record tables; " GRANT_RECORDS, schema, user, schema, user);
     else
-        doctor_say(d, "records", has_schema ? "in the schema %s" : "the first run makes them in the schema %s", schema);
+        doctor_say(d, "records", has_tables ? "in the schema %s" : "the first run makes them in the schema %s", schema);
 }
 
 static void report_tables(struct doctor *d)
 {
-    if (cell(d, SERVER_MAY_MAKE_TABLES)[0] == 'f')
+    if (!is_true(d, SERVER_MAY_MAKE_TABLES))
         doctor_say(
             d, "warning",
             "the role may not create tables in %s, the first schema of its search path, as most migrations do; GRANT "
@@ -73,14 +93,18 @@ static enum op_result ask(struct doctor *d, struct backend *server, const char *
     size_t size;
     FILE *out = open_memstream(&sql, &size);
     fputs("SELECT current_setting('server_version'), pg_is_in_recovery(), (extract(epoch FROM clock_timestamp()) * "
-          "1000)::bigint, current_user, current_database(), has_database_privilege(current_database(), 'CREATE'), "
-          "schema.oid IS NOT NULL, coalesce(has_schema_privilege(schema.oid, 'USAGE') AND (run.oid IS NULL OR "
-          "has_table_privilege(run.oid, 'SELECT, INSERT, UPDATE')), false), current_schema(), "
-          "has_schema_privilege(current_schema(), 'CREATE') FROM (SELECT) one LEFT JOIN pg_namespace AS schema ON "
-          "nspname = ",
+          "1000)::bigint, current_setting('transaction_read_only') = 'on', current_user, current_database(), "
+          "has_database_privilege(current_database(), 'CREATE'), records.oid IS NOT NULL, "
+          "has_schema_privilege(records.oid, 'USAGE'), has_schema_privilege(records.oid, 'CREATE'), "
+          "tables.count = 3, tables.usable, current_schema(), has_schema_privilege(current_schema(), 'CREATE') "
+          "FROM (SELECT) one LEFT JOIN pg_namespace AS records ON nspname = ",
           out);
     sql_quote(out, d->options->schema, '\'');
-    fputs(" LEFT JOIN pg_class AS run ON relnamespace = schema.oid AND relname = 'run'", out);
+    fputs(" LEFT JOIN LATERAL (SELECT count(*), bool_and(has_table_privilege(oid, 'SELECT') AND "
+          "has_table_privilege(oid, 'INSERT') AND has_table_privilege(oid, 'UPDATE') AND "
+          "has_table_privilege(oid, 'DELETE')) AS usable FROM pg_class WHERE relnamespace = records.oid AND relname IN "
+          "('gate', 'run', 'applied')) AS tables ON true",
+          out);
     fclose(out);
     server->ops->query(server, sql, on_rows, d);
     enum op_result result = doctor_wait(d, server, place);
@@ -98,7 +122,7 @@ static bool report_server(struct doctor *d, struct backend *server, const char *
     }
     int64_t now = clock_wall_ms(), ahead = strtoll(cell(d, SERVER_TIME), NULL, 10) - (asked + now) / 2;
     doctor_say(d, topic, "PostgreSQL %s%s, answers within %" PRId64 " ms; its clock is %" PRId64 " ms %s ours",
-               cell(d, SERVER_VERSION), cell(d, SERVER_STANDBY)[0] == 't' ? ", a hot standby" : "", now - asked,
+               cell(d, SERVER_VERSION), is_true(d, SERVER_STANDBY) ? ", a hot standby" : "", now - asked,
                ahead < 0 ? -ahead : ahead, ahead < 0 ? "behind" : "ahead of");
     if (ahead > CLOCK_MAX_MS || ahead < -CLOCK_MAX_MS)
         doctor_say(d, "warning",

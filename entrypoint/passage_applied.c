@@ -89,8 +89,9 @@ static void refuse(struct passage *p, int status)
 {
     struct err err;
     p->applied_if.wanted = false;
-    err_set(&err, ERR_REFUSED, "the --applied-if command cannot be executed (status %d): %s", status,
-            runner_tail(p->applied_if.runner)->last_line);
+    const char *line = runner_tail(p->applied_if.runner)->last_line;
+    err_set(&err, ERR_REFUSED, "the --applied-if command cannot be executed (status %d%s%s)", status, *line ? ": " : "",
+            line);
     passage_problem(p, &err);
     passage_step(p, &(struct gate_event){.kind = GATE_REPLY, .op = OP_LOOK, .result = OP_REFUSED});
 }

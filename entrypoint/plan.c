@@ -42,8 +42,8 @@ static void warn_of_group(const struct user *user, const char *what)
 static int find_users(struct plan *plan, const struct options *options, struct err *err)
 {
     const char *what = "--user", *commands_what = options->migrate_user ? "--migrate-user" : what;
-    bool runs_commands =
-        options->verb == VERB_RUN || options->verb == VERB_MIGRATE || options->commands[COMMAND_APPLIED_IF];
+    bool runs_commands = options->verb == VERB_RUN || options->verb == VERB_MIGRATE || options->verb == VERB_DOCTOR ||
+                         options->commands[COMMAND_APPLIED_IF];
     if (user_find(&plan->app_who, USER_ETC, options->user, "--user (LOCKSTEP_USER)", err) != 0 ||
         user_find(&plan->who, USER_ETC, options->migrate_user ? options->migrate_user : options->user,
                   "--migrate-user (LOCKSTEP_MIGRATE_USER)", err) != 0 ||

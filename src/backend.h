@@ -50,6 +50,7 @@ struct backend_config {
     const char *command;      /* the migration command for the record, secrets masked */
     const char *version;      /* of lockstep */
     bool allow_eviction;      /* Redis: also one that may evict any key */
+    bool makes_nothing;       /* file: a lock that is not there yet counts as taken if it could be made */
     enum backend_part part;
     const struct history_plan *history; /* the migration tool's own table says what is applied; NULL = the records do */
     const struct holder *holder;        /* complete from the first lock() on */

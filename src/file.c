@@ -126,13 +126,30 @@ static void unlock(struct file *f)
     f->lock_fd = -1;
 }
 
+/* Whether we may write into the directory, or into the deepest one above it that is there. */
+static bool may_make(const char *directory)
+{
+    char path[3072];
+    snprintf(path, sizeof path, "%s", directory);
+    for (char *slash; access(path, F_OK) != 0 && errno == ENOENT && (slash = strrchr(path, '/'));)
+        slash[slash == path] = '\0';
+    return access(path, W_OK) == 0;
+}
+
+/* Sets lock_fd. False if there is no lock, and errno says why. */
+static bool open_lock(struct file *f)
+{
+    bool makes = !f->base.config.makes_nothing;
+    if (makes ? make_directory(f->directory) == 0 : may_make(f->directory))
+        f->lock_fd = open(f->lock_path, O_RDWR | (makes ? O_CREAT : 0) | O_CLOEXEC, 0644);
+    return f->lock_fd >= 0 || (!makes && errno == ENOENT);
+}
+
 static void do_lock(void *pending)
 {
     struct file *f = take(pending);
     struct err err;
-    if (make_directory(f->directory) == 0)
-        f->lock_fd = open(f->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (f->lock_fd < 0) {
+    if (!open_lock(f)) {
         err_set(&err, ERR_REFUSED,
                 "%s cannot be opened: %s; mount a volume there that this user may write, or name another "
                 "place with --lock",
@@ -140,7 +157,7 @@ static void do_lock(void *pending)
         reply(f, OP_LOCK, OP_REFUSED, NULL, &err);
         return;
     }
-    if (flock(f->lock_fd, LOCK_EX | LOCK_NB) == 0 && is_still_the_lock(f)) {
+    if (f->lock_fd < 0 || (flock(f->lock_fd, LOCK_EX | LOCK_NB) == 0 && is_still_the_lock(f))) {
         reply(f, OP_LOCK, OP_OK, NULL, NULL);
         return;
     }

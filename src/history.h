@@ -20,6 +20,7 @@ struct history_plan {
     bool failed_is_own; /* failed_sql is the user's */
     char *applied_words, *failed_words; /* for people: the queries of these without what is around them; NULL = none */
     char table[260];                    /* for people; "" = the user's own query */
+    char *grant;                        /* what lets lockstep's role read it */
     const char *database_url;           /* of the table's database; kept by reference */
     bool is_shared;                     /* the place is in the very database that has the table: its connections do */
 };

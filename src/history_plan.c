@@ -127,6 +127,7 @@ struct sql_source {
     const struct place *place;
     const struct migrations *image;
     const char *lock; /* the key of the tool's advisory lock */
+    const char *role; /* that asks; NULL = unknown */
 };
 
 /* Writes `sql` without the semicolon at its end, in a preset's with the placeholders filled. */
@@ -196,6 +197,21 @@ static void write_running(FILE *out, const struct sql_source *source)
             source->lock);
 }
 
+static void write_grant(FILE *out, const struct sql_source *source)
+{
+    const char *role = source->role ? source->role : "ROLE";
+    fputs("GRANT SELECT ON ", out);
+    write_table(out, source->place, "");
+    fputs(" TO ", out);
+    sql_quote(out, role, '"');
+    if (!source->place->schema[0])
+        return;
+    fputs("; GRANT USAGE ON SCHEMA ", out);
+    sql_quote(out, source->place->schema, '"');
+    fputs(" TO ", out);
+    sql_quote(out, role, '"');
+}
+
 static void write_failed_words(FILE *out, const struct sql_source *source)
 {
     write_sql(out, source->own ? source->own : source->tool->failed, source);
@@ -257,9 +273,10 @@ int history_plan_make(struct history_plan *plan, const struct tool *tool, const 
         snprintf(plan->table, sizeof plan->table, "%s%s%s", place.schema, place.schema[0] ? "." : "", place.table);
     }
     find_lock(tool, &place, url_get(&parsed, "dbname"), lock);
-    url_free(&parsed);
-    struct sql_source applied = {tool, words->applied_sql, &place, image, lock};
-    struct sql_source failed = {tool, words->failed_sql, &place, image, lock};
+    struct sql_source applied = {tool, words->applied_sql, &place, image, lock, url_get(&parsed, "user")};
+    struct sql_source failed = applied;
+    failed.own = words->failed_sql;
+    plan->grant = written(write_grant, &applied);
     plan->applied_sql = written(write_applied, &applied);
     plan->applied_words = written(write_applied_words, &applied);
     if (lock[0])
@@ -269,7 +286,8 @@ int history_plan_make(struct history_plan *plan, const struct tool *tool, const 
         plan->failed_words = written(write_failed_words, &failed);
     }
     plan->failed_is_own = words->failed_sql;
-    return plan->applied_sql && plan->applied_words ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
+    url_free(&parsed);
+    return plan->applied_sql && plan->applied_words && plan->grant ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
 }
 
 void history_plan_free(struct history_plan *plan)
@@ -279,5 +297,6 @@ void history_plan_free(struct history_plan *plan)
     free(plan->failed_sql);
     free(plan->applied_words);
     free(plan->failed_words);
+    free(plan->grant);
     *plan = (struct history_plan){.tool = NULL};
 }

@@ -143,8 +143,7 @@ static void explain(const struct history_plan *plan, const struct err *err, cons
             "one, or --applied-sql (LOCKSTEP_APPLIED_SQL) for a table of your own",
             table, title, err->text);
     else if (strcmp(sqlstate, "42501") == 0)
-        err_set(words, ERR_REFUSED, "%s: lockstep reads the history of %s; GRANT SELECT ON %s, and USAGE on its schema",
-                err->text, title, table);
+        err_set(words, ERR_REFUSED, "%s: lockstep reads the history of %s; %s", err->text, title, plan->grant);
     else if (is_one_of(sqlstate, locked))
         err_set(words, ERR_CROWDED, "the table %s is locked by somebody (%s)", *table ? table : "of --applied-sql",
                 err->text);

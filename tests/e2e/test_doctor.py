@@ -1,9 +1,11 @@
 """lockstep doctor: what a start would need, in each state that it can be in, and the remedy. Nothing is changed by it."""
 
+import contextlib
 import os
 import re
 import subprocess
 
+import psycopg2
 import pytest
 
 from harness.postgres import PSQL
@@ -39,10 +41,11 @@ class Report:
 
 @pytest.fixture
 def doctor(project, database, lockstep):
-    def run(*words, **env):
+    def run(*words, user=None, **env):
         environment = {"PATH": os.environ["PATH"], "DATABASE_URL": database.url(), "LOCKSTEP_TOOL": MIGRATE, **env}
         environment = {name: value for name, value in environment.items() if value is not None}
-        return Report(subprocess.run([lockstep, "doctor", *words], cwd=project, env=environment, capture_output=True, text=True, timeout=120))
+        return Report(subprocess.run([lockstep, "doctor", *words], cwd=project, env=environment, capture_output=True, text=True, timeout=120,
+                                     user=user))
     return run
 
 
@@ -198,6 +201,46 @@ def test_a_role_that_may_not_use_the_records(doctor, database, cluster, lockstep
     assert any("GRANT USAGE ON SCHEMA \"lockstep\"" in error for error in report["error"]), report.said
 
 
+def poor(database, cluster):
+    """A role that may enter the database, and no more; with its URL."""
+    role = cluster.make_role(f"poor_{database.name}")
+    return role, database.url(role=role)
+
+
+ALL_TABLES = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA lockstep TO {0};"
+
+
+@pytest.mark.parametrize("given", ["", "GRANT SELECT ON ALL TABLES IN SCHEMA lockstep TO {0};", ALL_TABLES + "REVOKE INSERT ON lockstep.gate FROM {0};",
+                                   ALL_TABLES + "REVOKE DELETE ON lockstep.run FROM {0};", ALL_TABLES + "REVOKE INSERT ON lockstep.applied FROM {0};",
+                                   "DROP TABLE lockstep.applied, lockstep.run, lockstep.gate;"])
+def test_the_remedy_for_missing_rights_is_one(doctor, database, cluster, lockstep, given):
+    """What a start would fail for on some table is found before, and what is printed makes both work."""
+    role, url = poor(database, cluster)
+    database.query(subprocess.run([lockstep, "schema"], capture_output=True, text=True, check=True).stdout)
+    database.query(f"GRANT USAGE ON SCHEMA lockstep TO {role}; " + given.format(role))
+    words = ("--target", "v1", "--migrate", "true")
+    report = doctor(*words, DATABASE_URL=url, LOCKSTEP_TOOL=None)
+    assert report.status == CANNOT_GO_ON
+    remedy = next(error for error in report["error"] if "GRANT" in error)
+    database.query("; ".join(part for part in remedy.split("; ") if part.startswith("GRANT")))
+    assert_works(doctor(*words, DATABASE_URL=url, LOCKSTEP_TOOL=None))
+    subprocess.run([lockstep, "migrate", *words], env={"PATH": os.environ["PATH"], "DATABASE_URL": url}, check=True, timeout=120)
+
+
+def test_a_database_that_is_read_only(doctor, database):
+    database.query(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on")
+    assert_fault(doctor(), "read-only", 'ALTER ROLE "app"')
+
+
+def test_missing_rights_that_are_not_needed_now(doctor, database, cluster):
+    """Nothing is pending: a start asks the tool's table and no more."""
+    role, url = poor(database, cluster)
+    make(database, *(name.removesuffix(".js") for name in FILES), owner=role)
+    report = doctor(DATABASE_URL=url)
+    assert_works(report, "a start would work, and has nothing to migrate")
+    assert "GRANT CREATE ON DATABASE" in report["warning"][0]
+
+
 def test_a_role_that_may_not_make_tables(doctor, database, cluster):
     """Of Postgres 15 on nobody but the owner of the database may, in public."""
     role = cluster.make_role(f"poor_{database.name}")
@@ -220,6 +263,15 @@ def test_a_replica_migrates(doctor, new_stage, database):
     assert re.fullmatch(r"1, running, on \S+ since \S+", report["last run"][0])
     stage.release()
     stage.expect_all_started([leader])
+
+
+def test_the_tool_runs_without_lockstep(doctor, database):
+    """A start would wait for that, so it is no fault."""
+    with contextlib.closing(psycopg2.connect(database.url(), application_name="by hand")) as other:
+        other.cursor().execute("SELECT pg_advisory_lock(7241865325823964)")
+        report = doctor()
+    assert_works(report)
+    assert "is migrating without lockstep" in report["busy"][0] and "would wait" in report["busy"][0]
 
 
 def test_through_a_pooler(doctor, database, bouncer):
@@ -265,6 +317,33 @@ def test_a_database_beside_the_lock_does_not_answer(doctor, folder):
     assert_fault(doctor(LOCKSTEP_LOCK=f"file:{folder}", DATABASE_URL="postgres://app:e2e-app@127.0.0.1:1/x"), "port 1", "refused")
 
 
+def test_a_lock_file_is_not_made(doctor, folder):
+    """Made by another user than the app's it would keep the app from starting."""
+    report = doctor("--lock", f"file:{folder}/deep/gates", "--target", "v1", "--migrate", "true", LOCKSTEP_TOOL=None)
+    assert_works(report)
+    assert report["lock"] == ["taken and given back"] and not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("mode, works", [(0o777, True), (0o755, False)])
+def test_a_lock_file_that_could_not_be_made(doctor, folder, mode, works):
+    folder.chmod(mode)
+    report = doctor("--lock", f"file:{folder}/gates", "--target", "v1", "--migrate", "true", LOCKSTEP_TOOL=None, user=65534)
+    if works:
+        assert_works(report)
+    else:
+        assert_fault(report, f"{folder}/gates/default.lock", "Permission denied", "volume")
+
+
+def test_a_user_that_we_may_not_become(doctor):
+    report = doctor("--user", "1000:1000", user=65534)
+    assert report.status == CANNOT_GO_ON and "1000:1000" in report.said
+
+
+def test_a_command_that_its_user_may_not_execute(doctor, project):
+    (project / "node_modules" / ".bin" / MIGRATE).chmod(0o700)
+    assert_fault(doctor("--migrate-user", "65534:65534"), MIGRATE, "cannot be executed as 65534:65534")
+
+
 def test_nobody_answers(doctor):
     assert_fault(doctor(DATABASE_URL="postgres://app:e2e-app@127.0.0.1:1/x"), "127.0.0.1", "port 1", "refused")
 
@@ -295,6 +374,7 @@ def test_the_apps_own_check(doctor, status, words):
 
 
 def test_a_check_that_is_not_there(doctor):
+    assert_fault(doctor("--applied-if", "no-such-check --all", "--migrate", "true", LOCKSTEP_TOOL=None), "no-such-check", "status 127")
     assert_fault(doctor("--applied-if", '["no-such-check"]', "--migrate", "true", LOCKSTEP_TOOL=None), "no-such-check", "not found")
 
 
