@@ -28,6 +28,7 @@ struct url {
     const char *migrations_table; /* golang-migrate's x-migrations-table */
     bool migrations_table_quoted; /* ... which is written as SQL: "schema"."table" (x-migrations-table-quoted) */
     bool pooled;                  /* it looks like a pooler's: pgbouncer=true, Neon's and Supabase's names */
+    bool certificate_is_alone;    /* sslcert without a key: if there is no key elsewhere, it is the authority's */
 
     /* `options` has settings that parameters asked for, which some poolers refuse; `plain_options` is the value without
      * them, "" if the user gave no options. */
@@ -132,6 +133,9 @@ const char *url_or_default(const struct url *url, const char *keyword);
 
 /* Sets `keyword` to `value`; both must live as long as `url`. Nothing happens if there are URL_OPTIONS_MAX others. */
 void url_set(struct url *url, const char *keyword, const char *value);
+
+/* Takes the file of sslcert for that of sslrootcert. */
+void url_certificate_is_root(struct url *url);
 
 /* Writes postgres://user@host:port/database, without the password and the parameters, to `shown`; host and database as
  * the environment has them where `url` has none. */

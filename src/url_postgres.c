@@ -181,6 +181,13 @@ void url_set(struct url *url, const char *keyword, const char *value)
     set(url, keyword, value);
 }
 
+void url_certificate_is_root(struct url *url)
+{
+    for (int i = 0; i < url->count; i++)
+        if (strcmp(url->keywords[i], "sslcert") == 0)
+            url->keywords[i] = "sslrootcert";
+}
+
 /* ---- the parts -------------------------------------------------------------------------------------------------- */
 
 /* The value of an empty piece is the default, so there is none to add. */

@@ -2,9 +2,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -136,29 +134,15 @@ static int finish_tls(struct url_parser *p)
     return mode ? url_add(p, "sslmode", mode) : 0;
 }
 
-static bool has_default_key(void)
-{
-    const char *home = getenv("HOME");
-    char path[4096];
-    snprintf(path, sizeof path, "%s/.postgresql/postgresql.key", home ? home : "");
-    return access(path, F_OK) == 0;
-}
-
-/* In Prisma's URL sslcert is the authority, not the client's certificate, which always has an sslkey. Other URLs mean
- * the same where there is no key: libpq would refuse a client's certificate without one. */
-static bool is_authority(const struct url_parser *p)
-{
-    const char *key = url_or_default(p->url, "sslkey");
-    if (!p->is_url || p->java || url_get(p->url, "sslrootcert"))
-        return false;
-    return p->prisma ? !url_get(p->url, "sslkey") : !(key && *key) && !has_default_key();
-}
-
+/* In Prisma's URL sslcert is the authority, not the client's certificate, which always has an sslkey; but a URL can be
+ * told to be Prisma's only by another parameter. */
 static void move_prisma_certificate(struct url_parser *p)
 {
-    for (int i = 0; i < p->url->count; i++)
-        if (strcmp(p->url->keywords[i], "sslcert") == 0 && is_authority(p))
-            p->url->keywords[i] = "sslrootcert";
+    struct url *url = p->url;
+    bool is_alone = url_get(url, "sslcert") && !url_get(url, "sslkey") && !url_get(url, "sslrootcert");
+    url->certificate_is_alone = is_alone && !p->prisma && p->is_url && !p->java;
+    if (is_alone && p->prisma)
+        url_certificate_is_root(url);
 }
 
 /* Of several hosts any may be a standby, where nobody can meet. */

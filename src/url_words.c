@@ -182,8 +182,8 @@ static bool is_libpqs(struct url_parser *p, const struct checked *check, const c
 int url_check_variables(struct url_parser *p)
 {
     for (size_t i = 0; i < COUNT(checked); i++) {
-        const char *name = url_variable(checked[i].keyword), *value = name ? getenv(name) : NULL;
-        if (value && *value && !url_get(p->url, checked[i].keyword) && !is_libpqs(p, &checked[i], value))
+        const char *name = url_variable(checked[i].keyword), *value = url_or_default(p->url, checked[i].keyword);
+        if (name && value && *value && !url_get(p->url, checked[i].keyword) && !is_libpqs(p, &checked[i], value))
             return refuse(&checked[i], name, "", p->reader.err);
     }
     return 0;

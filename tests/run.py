@@ -11,7 +11,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SEEDS = os.environ.get("SEEDS", "20000")
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-E2E = [*PYTEST, "-n", "6", "tests/e2e"]
+E2E = [*PYTEST, "-n", "10", "tests/e2e"]
 TOOLS = [*PYTEST, "-n", "5", "tests/tools"]
 ENGINE = [*PYTEST, "-n", "2", "--durations=10", "tests/engine"]
 

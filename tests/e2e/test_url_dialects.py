@@ -374,6 +374,8 @@ WRONG_VARIABLES = {
     "POSTGRES_PORT": ({"POSTGRES_HOST": "h", "POSTGRES_PORT": "5432/tcp"}, "65535"),
     "PGPORT": ({**SECRET_PG, "PGPORT": "abc"}, "65535"),
     "PGSSLMODE": ({**SECRET_PG, "PGSSLMODE": "no-verify"}, "verify-full"),
+    "PGCHANNELBINDING": ({**SECRET_PG, "PGCHANNELBINDING": "foo"}, "disable, prefer, require"),
+    "PGCONNECT_TIMEOUT": ({**SECRET_PG, "PGCONNECT_TIMEOUT": "foo"}, "whole number"),
 }
 
 

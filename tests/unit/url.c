@@ -197,41 +197,6 @@ static void too_many_hosts(void **state)
     assert_int_equal(err.code, ERR_USAGE);
 }
 
-/* libpq reads its variables itself: a wrong one is told of by its own name, unless the URL says it. */
-static void variables_of_libpq(void **state)
-{
-    static const struct {
-        const char *row, *name, *value, *text, *says;
-    } rows[] = {
-        {"port", "PGPORT", "abc", "postgres://h/d", "PGPORT must be a number from 1 to 65535"},
-        {"... that does not count", "PGPORT", "abc", "postgres://h:1/d", NULL},
-        {"... a list", "PGPORT", "1,,2", "postgres://h/d", NULL},
-        {"... empty", "PGPORT", "", "postgres://h/d", NULL},
-        {"mode", "PGSSLMODE", "no-verify", "postgres://h/d", "PGSSLMODE must be one of disable, allow"},
-        {"... in capitals", "PGSSLMODE", "REQUIRE", "postgres://h/d", "PGSSLMODE"},
-        {"... that does not count", "PGSSLMODE", "foo", "postgres://h/d?ssl=true", NULL},
-        {"... right", "PGSSLMODE", "verify-ca", "postgres://h/d", NULL},
-        {"channel binding", "PGCHANNELBINDING", "foo", "postgres://h/d", "PGCHANNELBINDING"},
-        {"time to connect", "PGCONNECT_TIMEOUT", "foo", "postgres://h/d", "PGCONNECT_TIMEOUT must be a whole number"},
-        {"protocol in small letters", "PGSSLMINPROTOCOLVERSION", "tlsv1.2", "postgres://h/d", NULL},
-    };
-    (void)state;
-    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
-        struct url url;
-        struct err err = {.code = ERR_NONE};
-        setenv(rows[i].name, rows[i].value, 1);
-        int result = url_parse(&url, rows[i].text, "--lock", &err);
-        unsetenv(rows[i].name);
-        CHECK_NUMBER(rows[i].row, result, rows[i].says ? -1 : 0);
-        if (result == 0) {
-            url_free(&url);
-            continue;
-        }
-        CHECK_NUMBER(rows[i].row, err.code, ERR_USAGE);
-        CHECK(rows[i].row, strncmp(err.text, rows[i].says, strlen(rows[i].says)) == 0);
-    }
-}
-
 static void written_urls(void **state)
 {
     static const struct {
@@ -281,8 +246,8 @@ static void schemes(void **state)
 int unit_url(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_urls),         cmocka_unit_test(wrong_urls),   cmocka_unit_test(too_many_hosts),
-        cmocka_unit_test(variables_of_libpq), cmocka_unit_test(written_urls), cmocka_unit_test(schemes),
+        cmocka_unit_test(plain_urls),   cmocka_unit_test(wrong_urls), cmocka_unit_test(too_many_hosts),
+        cmocka_unit_test(written_urls), cmocka_unit_test(schemes),
     };
     return UNIT_RUN("url", tests);
 }
