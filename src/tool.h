@@ -63,9 +63,9 @@ struct tool {
     const char *inside;                    /* TOOL_FOLDERS */
     const char *content[TOOL_CONTENTS]; /* what tells the ids in a script whose name does not: POSIX extended, group 1;
                                            the first that finds some counts */
-    const char *others;                    /* files of further databases, which only the tool's own check looks into */
-    const char *others_remedy;             /* that check */
-    const char *checkpoint;                /* the line of a file that stands for all before it in an empty database */
+    const char *others;                 /* files of further databases, which only the tool's own check looks into */
+    const char *others_remedy;          /* that check */
+    const char *checkpoint;             /* the line of a file that stands for all before it in an empty database */
     enum tool_ids ids;
     bool repeatable; /* Flyway's R__ files as well: their id has a checksum */
     enum tool_twins twins;
