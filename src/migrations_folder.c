@@ -10,7 +10,7 @@
 
 #define DEPTH_MAX 16 /* a link that leads back up ends here */
 
-static bool ends_with(const char *name, const char *end)
+bool migrations_ends_with(const char *name, const char *end)
 {
     size_t length = strlen(name);
     return length >= strlen(end) && strcmp(name + length - strlen(end), end) == 0;
@@ -18,7 +18,8 @@ static bool ends_with(const char *name, const char *end)
 
 static bool is_noise(const char *name)
 {
-    return *name == '.' || ends_with(name, ".d.ts") || ends_with(name, ".d.mts") || ends_with(name, ".d.cts");
+    return *name == '.' || migrations_ends_with(name, ".d.ts") || migrations_ends_with(name, ".d.mts") ||
+           migrations_ends_with(name, ".d.cts");
 }
 
 int migrations_stat(struct reading *reading, const char *path, struct stat *status)
@@ -133,7 +134,7 @@ static int visit_file(struct reading *reading, const char *path, const char *nam
 {
     regmatch_t group;
     struct stat status;
-    bool repeats = reading->tool->repeatable && strncmp(name, "R__", 3) == 0 && ends_with(name, ".sql");
+    bool repeats = reading->tool->repeatable && strncmp(name, "R__", 3) == 0 && migrations_ends_with(name, ".sql");
     if (!migrations_matches(reading, name, &group) && !repeats)
         return visit_other(reading, path, name);
     if (migrations_stat(reading, path, &status) != 0)

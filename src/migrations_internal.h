@@ -82,6 +82,8 @@ bool migrations_has_journal_folders(const char *folder);
 /* Writes the path of Sqitch's plan: the one that is configured, else the folder's. */
 void migrations_plan_path(const struct tool *tool, const char *folder, char path[PATH_CAPACITY]);
 
+bool migrations_ends_with(const char *name, const char *end);
+
 /* Calls `visit` for every file or folder in `folder` that can be a migration (not hidden, no *.d.ts), with its path
  * and name, until it returns other than 0; `deep` goes into the folders below. */
 int migrations_walk(struct reading *reading, const char *folder, bool deep,

@@ -6,19 +6,13 @@
 #include <string.h>
 #include <strings.h>
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t length = strlen(name);
-    return length >= strlen(end) && strcmp(name + length - strlen(end), end) == 0;
-}
-
 /* The kind of script, by the name's extension; -1 = none. */
 static int kind_of(const char *name)
 {
     static const char *const ends[SCRIPT_KINDS] = {".sql", ".js", ".cjs", ".mjs", ".ts", ".cts", ".mts",
                                                    ".py",  ".rb", ".php", ".go",  ".rs", ".exs", ".pyc"};
     for (int i = 0; i < SCRIPT_KINDS; i++)
-        if (ends_with(name, ends[i]))
+        if (migrations_ends_with(name, ends[i]))
             return i;
     return -1;
 }
@@ -47,7 +41,7 @@ static bool is_document(const char *name)
         if (strncasecmp(name, begins[i], strlen(begins[i])) == 0)
             return true;
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (ends_with(name, ends[i]))
+        if (migrations_ends_with(name, ends[i]))
             return true;
     return false;
 }
