@@ -173,9 +173,9 @@ static int find(struct reading *reading, struct migrations *best, const char *un
         if (length < sizeof looked)
             length += (size_t)snprintf(looked + length, sizeof looked - length, "%s%s", length ? ", " : "", pattern);
     }
-    if (best->folder && unclear)
+    if (best->count > 0 && unclear)
         migrations_add_words(best->doubt, "%s, so %s is taken; right would be " SAY_WHERE, unclear, best->folder);
-    if (best->folder)
+    if (best->folder && (best->count > 0 || !unclear))
         return 0;
     return err_set(reading->err, ERR_USAGE,
                    "%s: no migrations found in %s (looked for %s%s%s); is that the right directory? if so, say where "
@@ -196,6 +196,7 @@ static bool locate(const struct tool *tool, const char *folder, char *path, size
                  {"", "dist/"},
                  {"", "build/"},
                  {"src/", ""},
+                 {"", "src/"}, /* a Python package's */
                  {"classpath:", "src/main/resources/"}};
     for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++) {
         size_t length = strlen(moves[i].from);
@@ -206,22 +207,41 @@ static bool locate(const struct tool *tool, const char *folder, char *path, size
     return false;
 }
 
+/* Whether `folder` is one of `folders`, which have commas between and behind them. */
+static bool is_one_of(const char *folders, const char *folder)
+{
+    size_t length = strlen(folder);
+    for (; *folders; folders += strcspn(folders, ",") + 1)
+        if (strncmp(folders, folder, length) == 0 && folders[length] == ',')
+            return true;
+    return false;
+}
+
 /* Reads the folders that the project's configuration names. */
 static int read_named(struct reading *reading, const struct tool_folder *named)
 {
-    char rest[sizeof named->path], place[PATH_CAPACITY], folders[PATH_CAPACITY] = "";
+    char rest[sizeof named->path], place[PATH_CAPACITY], folders[PATH_CAPACITY] = "", words[MIGRATIONS_WORDS] = "";
     char *parts = strcpy(rest, named->path);
+    const char *missing = named->path;
     for (char *part; (part = strsep(&parts, ","));) {
-        size_t length = strlen(folders);
-        if (!locate(reading->tool, part, place, sizeof place) ||
-            (size_t)snprintf(folders + length, sizeof folders - length, "%s%s", length ? "," : "", place) >=
-                sizeof folders - length)
+        bool is_found = locate(reading->tool, part, place, sizeof place);
+        missing = is_found ? missing : part;
+        if (!is_found && !named->may_lack)
             return refuse_named(reading, named, part);
+        if (!is_found)
+            migrations_add_words(words, "%s names %s, which is not there", named->said, part);
+        else if (strcmp(place, part) != 0)
+            migrations_add_words(words, "%s names %s, which is not there, and %s is taken for it", named->said, part,
+                                 place);
+        if (is_found && !is_one_of(folders, place) && strlen(folders) + strlen(place) + 2 < sizeof folders)
+            strcat(strcat(folders, place), ",");
     }
+    if (!*folders)
+        return refuse_named(reading, named, missing);
+    folders[strlen(folders) - 1] = '\0';
     int result = read_set(reading, folders);
-    if (result == 0 && strcmp(folders, named->path) != 0)
-        migrations_add_words(reading->migrations->remark, "%s names %s, which is not there, and %s is taken for it",
-                             named->said, named->path, folders);
+    if (result == 0 && *words)
+        migrations_add_words(reading->migrations->remark, "%s", words);
     return result;
 }
 

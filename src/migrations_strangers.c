@@ -20,7 +20,7 @@ static int kind_of(const char *name)
 /* Scripts that every tool of the kind leaves out, or that only help the others. */
 static bool is_helper(const char *name)
 {
-    static const char *const begins[] = {"index.", "__init__.", "mod.rs"};
+    static const char *const begins[] = {"index.", "__init__.", "mod.rs", "before", "after"}; /* Flyway's callbacks */
     static const char *const parts[] = {".test.", ".spec.", "_test.", ".down.", ".undo.", ".rollback."};
     bool is_undo = *name == 'U' && strstr(name, "__");
     for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
@@ -98,9 +98,8 @@ void migrations_mention_others(const struct reading *reading)
         count += kind->others;
     }
     if (first)
-        migrations_add_words(reading->tool->content[0] ? migrations->doubt : migrations->remark,
-                             "%zu script%s in %s %s not named as a migration and left out: %s%s", count,
-                             count == 1 ? "" : "s", migrations->folder, count == 1 ? "is" : "are", first,
+        migrations_add_words(migrations->remark, "%zu script%s in %s %s not named as a migration and left out: %s%s",
+                             count, count == 1 ? "" : "s", migrations->folder, count == 1 ? "is" : "are", first,
                              count == 1 ? "" : ", ...");
 }
 

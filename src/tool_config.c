@@ -34,7 +34,7 @@ static const struct config {
 } configs[] = {
     {.tool = "alembic",
      .files = {"alembic.ini", "pyproject.toml"},
-     .folders = {.name = "version_locations", .is_list = true, .is_package = true},
+     .folders = {.name = "version_locations", .is_list = true, .is_package = true, .may_lack = true},
      .folder = {.name = "script_location", .is_package = true, .below = "versions"}},
     {.tool = "db-migrate", .files = {".db-migraterc"}, .folder = {.name = "migrations-dir"}},
     {.tool = "doctrine",
@@ -49,11 +49,11 @@ static const struct config {
      .table = "migrations[\"']?[ \t\n]*:[ \t\n]*\\{[^}]*table[\"']?" STRING},
     {.tool = "flask",
      .files = {"migrations/alembic.ini"},
-     .folders = {.name = "version_locations", .is_list = true, .is_package = true},
+     .folders = {.name = "version_locations", .is_list = true, .is_package = true, .may_lack = true},
      .folder = {.name = "script_location", .is_package = true, .below = "versions"}},
     {.tool = "flyway",
      .files = {"flyway.toml", "flyway.conf", "conf/flyway.toml", "conf/flyway.conf"},
-     .folder = {.name = "(flyway\\.)?locations", .is_list = true},
+     .folder = {.name = "(flyway\\.)?locations", .is_list = true, .may_lack = true},
      .schema = INI("flyway\\.defaultSchema") "|" INI("defaultSchema"),
      .table = INI("flyway\\.table") "|" INI("table"),
      .schemas = LIST("flyway\\.schemas") "|" LIST("schemas")},
@@ -70,14 +70,14 @@ static const struct config {
      .table = "[ \t\n{,]tableName" STRING},
     {.tool = "kysely",
      .files = {"kysely.config.*", ".config/kysely.config.*"},
-     .folder = {.object = "migrations", .name = "migrationFolder"}},
+     .folder = {.object = "migrations", .name = "migrationFolder", .is_beside = true}},
     {.tool = "mikro-orm",
      .files = {"mikro-orm.config.*", "src/mikro-orm.config.*", "dist/mikro-orm.config.*"},
      .folder = {.object = "migrations", .name = "path"},
      .folder_source = "pathTs",
      .schema = "[ \t\n{,]schema" STRING,
      .is_dotted = true,
-     .table = "migrations[ \t\n]*:[ \t\n]*\\{[^}]*tableName" STRING},
+     .table = "[ \t\n{,]tableName" STRING},
     {.tool = "phinx",
      .files = {"phinx.php", "phinx.yml", "phinx.yaml", "phinx.json"},
      .folder = {.object = "paths", .name = "migrations", .is_list = true}},
@@ -102,7 +102,7 @@ static const struct config {
      .files = {"dist/data-source.*", "dist/src/data-source.*", "data-source.*", "src/data-source.*",
                "dist/app-data-source.*", "app-data-source.*", "src/app-data-source.*", "ormconfig.*",
                "dist/*data-source.*", "*data-source.*", "src/*data-source.*"},
-     .folder = {.name = "migrations", .is_pattern = true},
+     .folder = {.name = "migrations", .is_pattern = true, .may_lack = true},
      .schema = "[ \t\n{,][\"']?schema[\"']?" STRING,
      .table = "migrationsTableName[\"']?" STRING},
     {.tool = "yoyo",
@@ -223,7 +223,8 @@ static void read_schema(const struct config *config, const char *text, char *sch
         !config_extract(text, config->schemas, list, sizeof list))
         return;
     const char *first = list + strspn(list, SEPARATORS);
-    snprintf(schema, capacity, "%.*s", (int)strcspn(first, SEPARATORS), first);
+    if (*first != '$') /* "$user" is no schema's name */
+        snprintf(schema, capacity, "%.*s", (int)strcspn(first, SEPARATORS), first);
 }
 
 int tool_configured_table(const struct tool *tool, tool_variable *variable, const char *folder, char *schema,
@@ -283,6 +284,7 @@ static enum tool_configured read_key(const struct config_key *key, const struct 
     enum tool_configured found = key->name
                                      ? config_folders(key, files->path, files->text, folder->path, sizeof folder->path)
                                      : TOOL_CONFIGURED_NOT;
+    folder->may_lack = key->may_lack;
     if (found == TOOL_CONFIGURED_NAMED)
         snprintf(folder->said, sizeof folder->said, "%.500s", files->path);
     if (found == TOOL_CONFIGURED_UNCLEAR) {

@@ -22,6 +22,7 @@ enum tool_configured {
 struct tool_folder {
     char said[512];  /* the file that says so, or why it is not understood; for people */
     char path[1024]; /* relative to the current directory, or several with commas between */
+    bool may_lack;   /* of several, some need not be there */
 };
 
 /* Finds the folder of the migrations that the project configures for `tool`. */

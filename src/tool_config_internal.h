@@ -43,6 +43,7 @@ struct config_key {
     bool is_list;       /* of lines: blanks separate folders; in scripts a list shows */
     bool is_package;    /* "app.db:migrations" is a folder of a Python package */
     bool is_beside;     /* relative to the file, not to the current directory */
+    bool may_lack;      /* of several, some need not be there */
     bool is_pattern;    /* the folder is what stands before a glob (dist/m/[*].js) */
     bool by_colons;     /* of lines: colons separate folders too */
     const char *below;  /* the migrations are in this folder of it; NULL = in itself */
@@ -53,6 +54,7 @@ struct config_reader {
     const struct config_key *key;
     const char *at; /* what is read next */
     char here[256]; /* the folder of the file */
+    bool is_placed; /* the value begins with that, or with the current directory */
     char *folders;  /* what was understood, with commas between */
     size_t capacity;
 };

@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#define PHP_ARRAY "array("
+
 static bool accept(struct config_reader *reader, const char *token)
 {
     const char *at = reader->at + strspn(reader->at, CONFIG_BLANKS);
@@ -28,13 +30,21 @@ static bool read_string(struct config_reader *reader, char *text, size_t capacit
 
 static bool read_sum(struct config_reader *reader, char *text, size_t capacity);
 
-/* The parts of path.join(...) and path.resolve(...). */
-static bool read_parts(struct config_reader *reader, char *text, size_t capacity)
+/* The parts of path.join(...), or of path.resolve(...), where one from the root takes the place of those before. */
+static bool read_parts(struct config_reader *reader, bool is_resolve, char *text, size_t capacity)
 {
     do {
-        if ((*text && !config_append(text, capacity, "/", 1)) || !read_sum(reader, text, capacity))
+        char part[VALUE_CAPACITY] = "";
+        if (!read_sum(reader, part, sizeof part))
+            return false;
+        if (is_resolve && *part == '/')
+            *text = '\0';
+        else if (*text && !config_append(text, capacity, "/", 1))
+            return false;
+        if (!config_append(text, capacity, part, strlen(part)))
             return false;
     } while (accept(reader, ",") && reader->at[strspn(reader->at, CONFIG_BLANKS)] != ')');
+    reader->is_placed |= is_resolve;
     return accept(reader, ")");
 }
 
@@ -44,7 +54,7 @@ static bool is_in_name(char c)
 }
 
 /* path.join( and path.resolve(, also as compilers write them: (0, node_path_1.join)( */
-static bool accept_join(struct config_reader *reader)
+static bool accept_join(struct config_reader *reader, bool *is_resolve)
 {
     const char *begin = reader->at;
     bool is_compiled = accept(reader, "(0,");
@@ -52,7 +62,8 @@ static bool accept_join(struct config_reader *reader)
     while (is_in_name(*reader->at) || (*reader->at == '.' && reader->at > name))
         name = *reader->at++ == '.' ? reader->at : name;
     size_t length = (size_t)(reader->at - name);
-    bool is_join = (length == 4 && strncmp(name, "join", 4) == 0) || (length == 7 && strncmp(name, "resolve", 7) == 0);
+    *is_resolve = length == 7 && strncmp(name, "resolve", 7) == 0;
+    bool is_join = *is_resolve || (length == 4 && strncmp(name, "join", 4) == 0);
     if (is_join && (!is_compiled || accept(reader, ")")) && accept(reader, "("))
         return true;
     reader->at = begin;
@@ -62,15 +73,18 @@ static bool accept_join(struct config_reader *reader)
 static bool read_term(struct config_reader *reader, char *text, size_t capacity)
 {
     static const char *const here[] = {"__dirname", "import.meta.dirname", "__DIR__"};
+    bool is_resolve;
     reader->at += strspn(reader->at, CONFIG_BLANKS);
     if (*reader->at && strchr(CONFIG_QUOTES, *reader->at))
         return read_string(reader, text, capacity);
-    if (accept(reader, "process.cwd()"))
-        return config_append(text, capacity, ".", 1);
-    for (size_t i = 0; i < sizeof here / sizeof here[0]; i++)
-        if (accept(reader, here[i]))
-            return config_append(text, capacity, reader->here, strlen(reader->here));
-    return accept_join(reader) && read_parts(reader, text, capacity);
+    const char *place = accept(reader, "process.cwd()") ? "." : NULL;
+    for (size_t i = 0; !place && i < sizeof here / sizeof here[0]; i++)
+        place = accept(reader, here[i]) ? reader->here : NULL;
+    if (place) {
+        reader->is_placed = true;
+        return config_append(text, capacity, place, strlen(place));
+    }
+    return accept_join(reader, &is_resolve) && read_parts(reader, is_resolve, text, capacity);
 }
 
 /* Literals, and what else is the same wherever the script runs, put together. */
@@ -86,6 +100,7 @@ static bool read_sum(struct config_reader *reader, char *text, size_t capacity)
 static bool read_folder(struct config_reader *reader)
 {
     char text[VALUE_CAPACITY] = "";
+    reader->is_placed = false;
     return read_sum(reader, text, sizeof text) && config_keep(reader, text);
 }
 
@@ -124,6 +139,16 @@ static const char *skip_assignment(const char *c)
     return *c == '=' && c[1] != '=' ? c + 1 + (c[1] == '>') : NULL;
 }
 
+/* Whether the name before was of a parameter or a property of a type, or is declared only, as compilers do it. */
+static bool is_type(const char *value)
+{
+    static const char *const words[] = {"string", "void 0", "undefined", "null", "exports."};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strncmp(value, words[i], strlen(words[i])) == 0)
+            return true;
+    return false;
+}
+
 /* The value of the first key `name` in [at, end), NULL if there is none. */
 static const char *find_key(const char *at, const char *end, const char *name)
 {
@@ -139,8 +164,8 @@ static const char *find_key(const char *at, const char *end, const char *name)
             while (is_in_name(at[-1]) && is_in_name(*at));
         bool is_it = (size_t)(at - word) - is_quoted == length && strncmp(word, name, length) == 0;
         const char *value = is_it ? skip_assignment(at) : NULL;
-        if (value)
-            return value + strspn(value, CONFIG_BLANKS);
+        if (value && !is_type(value += strspn(value, CONFIG_BLANKS)))
+            return value;
     }
     return NULL;
 }
@@ -152,7 +177,8 @@ static enum tool_configured find_value(const struct config_key *key, const char 
     bool is_unclear = false;
     *value = key->object ? NULL : find_key(text, end, key->name);
     for (const char *at = text; key->object && !*value && (at = find_key(at, end, key->object));) {
-        bool is_object = *at && strchr("{[", *at);
+        at += strncmp(at, PHP_ARRAY, sizeof PHP_ARRAY - 1) == 0 ? sizeof PHP_ARRAY - 2 : 0;
+        bool is_object = *at && strchr("{[(", *at);
         const char *close = is_object ? config_end_of_brackets(at) : at;
         *value = find_key(at, close, key->name);
         is_unclear |= !is_object || memmem(at, (size_t)(close - at), "...", 3);
@@ -165,9 +191,10 @@ enum tool_configured config_read_script(struct config_reader *reader, const char
     enum tool_configured found = find_value(reader->key, text, &reader->at);
     if (found != TOOL_CONFIGURED_NAMED)
         return found;
-    bool is_understood = accept(reader, "[")   ? read_list(reader, "]")
-                         : accept(reader, "{") ? read_list(reader, "}")
-                                               : read_folder(reader);
+    bool is_understood = accept(reader, "[")         ? read_list(reader, "]")
+                         : accept(reader, "{")       ? read_list(reader, "}")
+                         : accept(reader, PHP_ARRAY) ? read_list(reader, ")")
+                                                     : read_folder(reader);
     if (!is_understood || !is_at_end(reader))
         return TOOL_CONFIGURED_UNCLEAR;
     return *reader->folders ? TOOL_CONFIGURED_NAMED : TOOL_CONFIGURED_NOT;

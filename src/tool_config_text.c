@@ -30,7 +30,7 @@ static size_t comment(const char *c, enum config_language language)
 {
     const char *end;
     if (language != CONFIG_LINES && strncmp(c, "/*", 2) == 0)
-        return (end = strstr(c + 2, "*/")) ? (size_t)(end - c) + 2 : strlen(c);
+        return (end = strstr(c + 2, "*/")) ? (size_t)(end - c) + 2 : 0;
     if (language != CONFIG_LINES && strncmp(c, "//", 2) == 0)
         return strcspn(c, "\n");
     if (*c == '#' && language == CONFIG_PHP)
@@ -45,6 +45,31 @@ static void blank_out(char *c, size_t length)
             *c = ' ';
 }
 
+/* How long the regular expression at `c` is, 0 if none begins there: a slash in the place of a value, and no comment.
+ */
+static size_t expression(const char *text, const char *c)
+{
+    const char *before = c;
+    while (before > text && strchr(" \t", before[-1]))
+        before--;
+    if (*c != '/' || !strchr("(,=:[!&|?{};\n", before[-1]))
+        return 0;
+    bool is_class = false;
+    const char *end = c + 1;
+    for (; *end && *end != '\n' && (is_class || *end != '/'); end++) {
+        end += *end == '\\' && end[1];
+        is_class = *end == '[' || (is_class && *end != ']');
+    }
+    return *end == '/' ? (size_t)(end - c) + 1 : 0;
+}
+
+/* A backslash at the end of a line goes on in the next one (properties). */
+static void join_lines(char *text)
+{
+    for (char *end = text; (end = strstr(end, "\\\n"));)
+        end[0] = end[1] = ' ';
+}
+
 /* What was switched off is the likeliest second mention of a name. */
 static void drop_comments(char *text, enum config_language language)
 {
@@ -54,6 +79,8 @@ static void drop_comments(char *text, enum config_language language)
         blank_out(c, length);
         if (strchr(quotes, *c))
             length = (size_t)(config_skip_string(c) - c);
+        else if (length == 0 && language == CONFIG_SCRIPT)
+            length = expression(text, c);
         c += length ? length : 1;
     }
 }
@@ -77,6 +104,8 @@ char *config_load(const char *path, struct err *err)
     if (text) {
         drop_carriage_returns(text);
         drop_comments(text + 1, config_language(path));
+        if (config_language(path) == CONFIG_LINES)
+            join_lines(text);
     }
     return text;
 }
@@ -98,7 +127,7 @@ int config_extract(const char *text, const char *expression, char *value, size_t
         return 0;
     memcpy(value, text + groups[group].rm_so, length);
     value[length] = '\0';
-    if (strstr(value, "${"))
+    if (strstr(value, "${") || strstr(value, "%("))
         *value = '\0';
     return *value != '\0';
 }
@@ -162,6 +191,14 @@ static const char *find_block(const char *text, const char *name, size_t *indent
     return failed ? NULL : text + groups[0].rm_eo;
 }
 
+/* Whether the part says by a name what is elsewhere: ...shared, <<: *default, migrations: migrations. */
+static bool takes_over(const char *part)
+{
+    char unused[16];
+    return strstr(part, "...") || strstr(part, "<<:") ||
+           config_extract(part, "[{, \t\n](migrations)[ \t\n]*(:[ \t\n]*[a-zA-Z_]|[,}]|$)", unused, sizeof unused);
+}
+
 char *config_narrow(char *text, const char *name)
 {
     size_t indent;
@@ -171,9 +208,13 @@ char *config_narrow(char *text, const char *name)
     if (!end)
         return text;
     size_t length = (size_t)(end - begin);
-    bool takes_over = memmem(begin, length, "...", 3) || memmem(begin, length, "<<:", 3);
-    if (asprintf(&narrowed, "%.*s%s", (int)length, begin, takes_over ? text : "") < 0)
+    if (asprintf(&narrowed, "%.*s", (int)length, begin) < 0)
         return text;
+    char *both = NULL;
+    if (takes_over(narrowed) && asprintf(&both, "%s%s", narrowed, text) >= 0) {
+        free(narrowed);
+        narrowed = both;
+    }
     free(text);
     return narrowed;
 }

@@ -22,7 +22,7 @@ static bool replace_mark(const struct config_reader *reader, const char *value, 
 {
     static const char *const marks[] = {"%kernel.project_dir%", "${process.cwd()}", "%(here)s",
                                         "%%PHINX_CONFIG_DIR%%", "${__dirname}",     "${import.meta.dirname}"};
-    const char *before = reader->key->is_beside && *value != '/' ? reader->here : "";
+    const char *before = reader->key->is_beside && !reader->is_placed && *value != '/' ? reader->here : "";
     const char *between = *before ? "/" : "";
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         if (strncmp(value, marks[i], strlen(marks[i])) == 0) {
@@ -31,7 +31,8 @@ static bool replace_mark(const struct config_reader *reader, const char *value, 
             value += strlen(marks[i]);
             break;
         }
-    return !strpbrk(value, "%$") && (size_t)snprintf(path, capacity, "%s%s%s", before, between, value) < capacity;
+    return !strpbrk(value, "%$") && *value != '@' &&
+           (size_t)snprintf(path, capacity, "%s%s%s", before, between, value) < capacity;
 }
 
 static void spell_package(char *path)
@@ -62,16 +63,37 @@ static bool cut_glob(char *path, bool is_pattern)
     return true;
 }
 
-/* "a/../b" is "b", as path.join() has it. */
-static void fold_parents(char *path)
+/* Where the last name of [path, end) begins; `end` itself if it cannot be taken back: there is none, or it is "..". */
+static char *last_name(char *path, char *end)
 {
-    char *up;
-    while (strncmp(path, "../", 3) != 0 && (up = strstr(path, "/../"))) {
-        char *begin = up;
-        while (begin > path && begin[-1] != '/')
-            begin--;
-        memmove(begin, up + 4, strlen(up + 4) + 1);
+    char *name = end;
+    while (name > path && name[-1] != '/')
+        name--;
+    return end - name == 2 && strncmp(name, "..", 2) == 0 ? end : name;
+}
+
+/* "./a//b/../c" is "a/c", as path.join() has it. */
+static void normalize(char *path)
+{
+    char *begin = path + (*path == '/'), *out = begin;
+    for (const char *name = begin; *name;) {
+        size_t length = strcspn(name, "/");
+        const char *next = name + length + (name[length] == '/');
+        bool is_up = length == 2 && strncmp(name, "..", 2) == 0;
+        char *parent = is_up ? last_name(begin, out) : out;
+        if (is_up && parent != out) {
+            out = parent > begin ? parent - 1 : begin;
+        } else if (length > 0 && (length > 1 || *name != '.') && !(is_up && begin > path)) {
+            if (out > begin)
+                *out++ = '/';
+            memmove(out, name, length);
+            out += length;
+        }
+        name = next;
     }
+    if (out == path)
+        *out++ = '.';
+    *out = '\0';
 }
 
 static bool is_listed(const char *folders, const char *path)
@@ -87,20 +109,17 @@ static bool is_listed(const char *folders, const char *path)
 
 bool config_keep(struct config_reader *reader, const char *value)
 {
-    char spelt[VALUE_CAPACITY];
-    char *path = spelt;
+    char path[VALUE_CAPACITY];
     const char *below = reader->key->below;
-    if (!*value || !replace_mark(reader, value, spelt, sizeof spelt))
+    if (!*value || !replace_mark(reader, value, path, sizeof path))
         return false;
     if (reader->key->is_package)
-        spell_package(spelt);
-    if (!cut_glob(spelt, reader->key->is_pattern) ||
+        spell_package(path);
+    if (!cut_glob(path, reader->key->is_pattern) ||
         (below &&
-         (!config_append(spelt, sizeof spelt, "/", 1) || !config_append(spelt, sizeof spelt, below, strlen(below)))))
+         (!config_append(path, sizeof path, "/", 1) || !config_append(path, sizeof path, below, strlen(below)))))
         return false;
-    while (strncmp(path, "./", 2) == 0)
-        path += 2;
-    fold_parents(path);
+    normalize(path);
     if (is_listed(reader->folders, path))
         return true;
     return (!*reader->folders || config_append(reader->folders, reader->capacity, ",", 1)) &&

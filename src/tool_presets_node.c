@@ -74,6 +74,7 @@ const struct tool tool_presets_node[] = {
         .folders = {"migrations", "src/migrations", "src/db/migrations", "db/migrations", "dist/migrations",
                     "dist/db/migrations"},
         .pattern = "^(.+)\\.[cm]?[jt]s$",
+        .except = "^index\\.|\\.(test|spec)\\.",
         .table = "kysely_migration",
         .applied = "SELECT name FROM {table}",
         .lock = "3853314791062309107",
@@ -151,6 +152,7 @@ const struct tool tool_presets_node[] = {
         /* The row's name is the class, which may be called as it likes; the time in it is the file's, or must be read
            at the end of the class' name or of the one that it gives itself. */
         .pattern = "^([0-9]{13})-.*\\.[cm]?[jt]s$",
+        .except = "\\.(test|spec)\\.",
         .content = {"class[ \t]+[A-Za-z_$][A-Za-z0-9_$]*([0-9]{13})[^A-Za-z0-9_$]",
                     "[^A-Za-z0-9_$]name[ \t:string]*=[ \t]*[\"'`][^\"'`\n]*([0-9]{13})[\"'`]"},
         .ids = TOOL_NUMBER,
