@@ -185,19 +185,33 @@ static enum kind kind_of_db_host(void)
     return has_variables_of_mysql() ? KIND_OTHER : KIND_UNKNOWN;
 }
 
-/* Whether `value` is wrong by itself. */
-static bool is_wrong(const char *keyword, const char *value)
+/* The values of a database's parts; NULL = not said. */
+struct values {
+    const char *host, *port, *database, *user, *password, *mode;
+};
+
+static int compose(const struct values *values, char **text, struct err *err)
+{
+    size_t size;
+    *text = NULL;
+    FILE *out = open_memstream(text, &size);
+    if (out) {
+        put_keyword(out, "Host", values->host);
+        put_keyword(out, "Port", values->port);
+        put_keyword(out, "Database", values->database);
+        put_keyword(out, "Username", values->user);
+        put_keyword(out, "Password", values->password);
+        put_keyword(out, "SSL Mode", values->mode);
+    }
+    return finish(out, text, err);
+}
+
+static bool is_wrong(const struct values *values)
 {
     struct url url;
     struct err err;
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (out) {
-        put_keyword(out, "Host", "any");
-        put_keyword(out, keyword, value);
-    }
-    if (finish(out, &text, &err) != 0)
+    char *text;
+    if (compose(values, &text, &err) != 0)
         return false;
     bool wrong = url_parse(&url, text, "", &err) != 0;
     free(text);
@@ -209,41 +223,25 @@ static bool is_wrong(const char *keyword, const char *value)
 /* The variable that names the database; of the host and what stands beside it the one that is wrong, for messages. */
 static const char *name_of(const struct parts *parts)
 {
-    if (is_wrong("Port", port_of(parts->port)))
+    if (is_wrong(&(struct values){.host = "any", .port = port_of(parts->port)}))
         return parts->port;
-    return is_wrong("SSL Mode", value_of(parts->mode)) ? parts->mode : parts->host;
-}
-
-static int compose(const struct parts *parts, const char *name, const char *user, const char *password,
-                   const char **database, struct err *err)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (out) {
-        put_keyword(out, "Host", value_of(parts->host));
-        put_keyword(out, "Port", port_of(parts->port));
-        put_keyword(out, "Database", name);
-        put_keyword(out, "Username", user);
-        put_keyword(out, "Password", password);
-        put_keyword(out, "SSL Mode", value_of(parts->mode));
-    }
-    if (finish(out, &text, err) != 0)
-        return -1;
-    *database = text;
-    return 0;
+    return is_wrong(&(struct values){.host = "any", .mode = value_of(parts->mode)}) ? parts->mode : parts->host;
 }
 
 static int read_parts(const struct parts *parts, const char **database, struct err *err)
 {
-    char *name = NULL, *user = NULL, *password = NULL;
+    char *name = NULL, *user = NULL, *password = NULL, *text = NULL;
     int result = read_one(&parts->database, &name, err);
     if (result == 0)
         result = read_one(&parts->user, &user, err);
     if (result == 0)
         result = read_one(&parts->password, &password, err);
     if (result == 0)
-        result = compose(parts, name, user, password, database, err);
+        result = compose(
+            &(struct values){value_of(parts->host), port_of(parts->port), name, user, password, value_of(parts->mode)},
+            &text, err);
+    if (result == 0)
+        *database = text;
     free(name);
     free(user);
     free(password);

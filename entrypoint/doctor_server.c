@@ -113,7 +113,8 @@ static enum op_result ask(struct doctor *d, struct backend *server, const char *
 }
 
 /* False if it does not answer. */
-static bool report_server(struct doctor *d, struct backend *server, const char *topic, const char *place)
+static bool report_server(struct doctor *d, struct backend *server, const char *topic, const char *place,
+                          bool has_records, bool has_tables)
 {
     int64_t asked = clock_wall_ms();
     if (ask(d, server, place) != OP_OK || !d->rows) {
@@ -128,23 +129,12 @@ static bool report_server(struct doctor *d, struct backend *server, const char *
         doctor_say(d, "warning",
                    "the clocks differ; lockstep does not mind, but times in its records are the server's");
     doctor_say(d, "role", "%s in database %s", cell(d, SERVER_ROLE), cell(d, SERVER_DATABASE));
-    return true;
-}
-
-static void forget_rows(struct doctor *d)
-{
-    PQclear(d->rows);
-    d->rows = NULL;
-}
-
-static bool report_place(struct doctor *d, bool has_tables)
-{
-    if (!report_server(d, d->backend, "server", d->plan->place))
-        return false;
-    report_records(d);
+    if (has_records)
+        report_records(d);
     if (has_tables)
         report_tables(d);
-    forget_rows(d);
+    PQclear(d->rows);
+    d->rows = NULL;
     return true;
 }
 
@@ -158,12 +148,7 @@ static bool report_database(struct doctor *d, bool has_records)
         doctor_fault(d, "%s", d->err.text);
         return false;
     }
-    bool answers = report_server(d, database, "database", d->options->database_what);
-    if (answers && has_records)
-        report_records(d);
-    if (answers)
-        report_tables(d);
-    forget_rows(d);
+    bool answers = report_server(d, database, "database", d->options->database_what, has_records, true);
     database->ops->close(database);
     return answers;
 }
@@ -172,6 +157,6 @@ bool doctor_servers(struct doctor *d)
 {
     bool is_split = backend_is_split(d->options->lock, options_records_database(d->options)),
          is_elsewhere = is_split || (d->plan->has_history && !d->plan->history.is_shared);
-    return (!d->backend->ops->query || report_place(d, !is_elsewhere)) &&
+    return (!d->backend->ops->query || report_server(d, d->backend, "server", d->plan->place, true, !is_elsewhere)) &&
            (!is_elsewhere || report_database(d, is_split));
 }

@@ -207,13 +207,14 @@ static bool locate(const struct tool *tool, const char *folder, char *path, size
     return false;
 }
 
-/* Whether `folder` is one of `folders`, which have commas between and behind them. */
-static bool is_one_of(const char *folders, const char *folder)
+bool migrations_is_listed(const char *folders, const char *folder)
 {
     size_t length = strlen(folder);
-    for (; *folders; folders += strcspn(folders, ",") + 1)
-        if (strncmp(folders, folder, length) == 0 && folders[length] == ',')
+    for (const char *item = folders; item; item = strchr(item, ',')) {
+        item += *item == ',';
+        if (strncmp(item, folder, length) == 0 && (item[length] == ',' || item[length] == '\0'))
             return true;
+    }
     return false;
 }
 
@@ -233,7 +234,7 @@ static int read_named(struct reading *reading, const struct tool_folder *named)
         else if (strcmp(place, part) != 0)
             migrations_add_words(words, "%s names %s, which is not there, and %s is taken for it", named->said, part,
                                  place);
-        if (is_found && !is_one_of(folders, place) && strlen(folders) + strlen(place) + 2 < sizeof folders)
+        if (is_found && !migrations_is_listed(folders, place) && strlen(folders) + strlen(place) + 2 < sizeof folders)
             strcat(strcat(folders, place), ",");
     }
     if (!*folders)

@@ -84,6 +84,9 @@ void migrations_plan_path(const struct tool *tool, const char *folder, char path
 
 bool migrations_ends_with(const char *name, const char *end);
 
+/* Whether `folder` is one of `folders`, which have commas between them. */
+bool migrations_is_listed(const char *folders, const char *folder);
+
 /* Calls `visit` for every file or folder in `folder` that can be a migration (not hidden, no *.d.ts), with its path
  * and name, until it returns other than 0; `deep` goes into the folders below. */
 int migrations_walk(struct reading *reading, const char *folder, bool deep,

@@ -6,15 +6,21 @@
 #include <string.h>
 #include <strings.h>
 
+/* The index of the end that the name has; -1 = none. */
+static int end_of(const char *name, const char *const ends[], int count)
+{
+    for (int i = 0; i < count; i++)
+        if (migrations_ends_with(name, ends[i]))
+            return i;
+    return -1;
+}
+
 /* The kind of script, by the name's extension; -1 = none. */
 static int kind_of(const char *name)
 {
     static const char *const ends[SCRIPT_KINDS] = {".sql", ".js", ".cjs", ".mjs", ".ts", ".cts", ".mts",
                                                    ".py",  ".rb", ".php", ".go",  ".rs", ".exs", ".pyc"};
-    for (int i = 0; i < SCRIPT_KINDS; i++)
-        if (migrations_ends_with(name, ends[i]))
-            return i;
-    return -1;
+    return end_of(name, ends, SCRIPT_KINDS);
 }
 
 /* Scripts that every tool of the kind leaves out, or that only help the others. */
@@ -40,10 +46,7 @@ static bool is_document(const char *name)
     for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
         if (strncasecmp(name, begins[i], strlen(begins[i])) == 0)
             return true;
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (migrations_ends_with(name, ends[i]))
-            return true;
-    return false;
+    return end_of(name, ends, sizeof ends / sizeof ends[0]) >= 0;
 }
 
 /* migration_lock.toml is Prisma's and comes with the first migration. */

@@ -82,8 +82,9 @@ static enum err_code classify(const char *sqlstate, const char *message)
 
 static const char *remedy(const char *sqlstate, const char *message)
 {
-    if (remedy_of_bouncer(sqlstate, message))
-        return remedy_of_bouncer(sqlstate, message);
+    const char *of_pooler = remedy_of_bouncer(sqlstate, message);
+    if (of_pooler)
+        return of_pooler;
     if (strcmp(sqlstate, "28P01") == 0)
         return REMEDY_PASSWORD;
     if (strcmp(sqlstate, "3D000") == 0)

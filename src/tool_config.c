@@ -16,6 +16,7 @@
 /* Over several lines, perhaps. */
 #define LIST(key)  "\n[ \t]*" key "[ \t]*[:=]([^\n]*(\n[ \t]+[^\n]*[^] \t\n][^\n]*)*)"
 #define SEPARATORS "\"'`[], \t\n"
+#define RECURSIVE  INI("recursive_version_locations") /* Alembic's */
 
 /* The first group that matches in an expression is what it looks for; NULL = the tool configures it nowhere that is
  * understood. */
@@ -31,11 +32,14 @@ static const struct config {
     const char *schema, *table;
     bool is_dotted;      /* the table may be SCHEMA.TABLE */
     const char *schemas; /* a list, of which the first counts if `schema` says nothing */
+    const char *tree;    /* "true" or "**" if the folders below count too */
+    const char *plan;    /* the path of Sqitch's plan */
 } configs[] = {
     {.tool = "alembic",
      .files = {"alembic.ini", "pyproject.toml"},
      .folders = {.name = "version_locations", .is_list = true, .is_package = true, .may_lack = true},
-     .folder = {.name = "script_location", .is_package = true, .below = "versions"}},
+     .folder = {.name = "script_location", .is_package = true, .below = "versions"},
+     .tree = RECURSIVE},
     {.tool = "db-migrate", .files = {".db-migraterc"}, .folder = {.name = "migrations-dir"}},
     {.tool = "doctrine",
      .files = {"migrations.php", "migrations.yaml", "migrations.yml", "migrations.json",
@@ -50,7 +54,8 @@ static const struct config {
     {.tool = "flask",
      .files = {"migrations/alembic.ini"},
      .folders = {.name = "version_locations", .is_list = true, .is_package = true, .may_lack = true},
-     .folder = {.name = "script_location", .is_package = true, .below = "versions"}},
+     .folder = {.name = "script_location", .is_package = true, .below = "versions"},
+     .tree = RECURSIVE},
     {.tool = "flyway",
      .files = {"flyway.toml", "flyway.conf", "conf/flyway.toml", "conf/flyway.conf"},
      .folder = {.name = "(flyway\\.)?locations", .is_list = true, .may_lack = true},
@@ -91,7 +96,11 @@ static const struct config {
      .folder = {.name = "migrations-path"},
      .schema = "migrationStorageTableSchema[\"']?" STRING,
      .table = "migrationStorageTableName[\"']?" STRING},
-    {.tool = "sqitch", .files = {"sqitch.conf"}, .folder = {.name = "top_dir"}, .schema = INI("registry")},
+    {.tool = "sqitch",
+     .files = {"sqitch.conf"},
+     .folder = {.name = "top_dir"},
+     .schema = INI("registry"),
+     .plan = INI("plan_file")},
     {.tool = "sql-migrate",
      .files = {"dbconfig.yml"},
      .block = "production", /* as the preset's command says */
@@ -104,7 +113,8 @@ static const struct config {
                "dist/*data-source.*", "*data-source.*", "src/*data-source.*"},
      .folder = {.name = "migrations", .is_pattern = true, .may_lack = true},
      .schema = "[ \t\n{,][\"']?schema[\"']?" STRING,
-     .table = "migrationsTableName[\"']?" STRING},
+     .table = "migrationsTableName[\"']?" STRING,
+     .tree = "[^A-Za-z_]migrations[\"']?[ \t\n]*[:=][ \t\n]*\\[[^]]*[^]*](\\*\\*)/"},
     {.tool = "yoyo",
      .files = {"yoyo.ini"},
      .folder = {.name = "sources", .is_list = true},
@@ -116,9 +126,6 @@ static const struct config environment_script = {.schema = "[^a-z_]version_table
                                                  .table = "[^a-z_]version_table" STRING};
 
 #define COLONS_SEPARATE "\n[ \t]*(version_)?path_separator[ \t]*[:=][ \t]*(os|:)"
-/* TypeORM: two stars in the glob. */
-#define RECURSIVE                                                                                                      \
-    INI("recursive_version_locations") "|[^A-Za-z_]migrations[\"']?[ \t\n]*[:=][ \t\n]*\\[[^]]*[^]*](\\*\\*)/"
 
 static const struct config *config_of(const struct tool *tool)
 {
@@ -254,27 +261,28 @@ int tool_configured_table(const struct tool *tool, tool_variable *variable, cons
     return (*table != '\0') + (*schema != '\0');
 }
 
-/* Writes what `expression` finds in the first file that has it, else "". */
-static void extract(const struct tool *tool, const char *expression, char *value, size_t capacity)
+/* Writes what `expression`, which may be NULL, finds in the first file that has it, else "". */
+static void extract(const struct config *config, const char *expression, char *value, size_t capacity)
 {
-    const struct config *config = config_of(tool);
     struct files files = {.next = 0};
     *value = '\0';
-    while (config && !*value && next_file(config, NULL, &files))
+    while (expression && !*value && next_file(config, NULL, &files))
         config_extract(files.text, expression, value, capacity);
     free(files.text);
 }
 
 bool tool_configured_recursive(const struct tool *tool)
 {
+    const struct config *config = config_of(tool);
     char value[VALUE_CAPACITY];
-    extract(tool, RECURSIVE, value, sizeof value);
+    extract(config, config ? config->tree : NULL, value, sizeof value);
     return strcmp(value, "true") == 0 || strcmp(value, "**") == 0;
 }
 
 bool tool_configured_plan(const struct tool *tool, char *path, size_t capacity)
 {
-    extract(tool, INI("plan_file"), path, capacity);
+    const struct config *config = config_of(tool);
+    extract(config, config ? config->plan : NULL, path, capacity);
     return *path;
 }
 

@@ -96,17 +96,6 @@ static void normalize(char *path)
     *out = '\0';
 }
 
-static bool is_listed(const char *folders, const char *path)
-{
-    size_t length = strlen(path);
-    for (const char *item = folders; item; item = strchr(item, ',')) {
-        item += *item == ',';
-        if (strncmp(item, path, length) == 0 && (item[length] == ',' || item[length] == '\0'))
-            return true;
-    }
-    return false;
-}
-
 bool config_keep(struct config_reader *reader, const char *value)
 {
     char path[VALUE_CAPACITY];
@@ -120,7 +109,7 @@ bool config_keep(struct config_reader *reader, const char *value)
          (!config_append(path, sizeof path, "/", 1) || !config_append(path, sizeof path, below, strlen(below)))))
         return false;
     normalize(path);
-    if (is_listed(reader->folders, path))
+    if (migrations_is_listed(reader->folders, path))
         return true;
     return (!*reader->folders || config_append(reader->folders, reader->capacity, ",", 1)) &&
            config_append(reader->folders, reader->capacity, path, strlen(path));

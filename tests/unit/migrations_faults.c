@@ -28,8 +28,7 @@ static void faults_are_named(void **state)
     (void)state;
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
         kit_fresh_directory();
-        for (int n = 0; rows[i].files[n]; n++)
-            kit_make(rows[i].files[n]);
+        kit_make_all(rows[i].files, UNIT_COUNT(rows[i].files));
         kit_refusal(rows[i].said[0], rows[i].tool, rows[i].folder, text);
         for (int n = 0; n < 3 && rows[i].said[n]; n++)
             CHECK(text, strstr(text, rows[i].said[n]) != NULL);
@@ -149,8 +148,7 @@ static void files_may_be_missing(void **state)
         struct migrations migrations;
         const struct migrations_ask ask = {.tool = tool_find(rows[i].tool), .pattern = rows[i].pattern};
         kit_fresh_directory();
-        for (int n = 0; n < 3 && rows[i].files[n]; n++)
-            kit_make(rows[i].files[n]);
+        kit_make_all(rows[i].files, UNIT_COUNT(rows[i].files));
         CHECK_NUMBER(rows[i].files[0], migrations_read(&migrations, &ask, &err), rows[i].said ? -1 : 0);
         CHECK(rows[i].files[0], rows[i].said ? strstr(err.text, rows[i].said) != NULL : migrations.count == 0);
         CHECK(err.text, !rows[i].said || err.code == ERR_USAGE);
@@ -288,8 +286,7 @@ static void a_named_folder_counts_or_is_missed(void **state)
         const struct migrations_ask ask = {.tool = tool_find(rows[i].tool)};
         kit_fresh_directory();
         kit_make_of(rows[i].path, rows[i].content);
-        for (int n = 0; n < 3 && rows[i].files[n]; n++)
-            kit_make(rows[i].files[n]);
+        kit_make_all(rows[i].files, UNIT_COUNT(rows[i].files));
         int result = migrations_read(&migrations, &ask, &err);
         CHECK_TEXT(rows[i].said, result == 0 ? migrations.folder : NULL, rows[i].folder);
         const char *said = result != 0 ? err.text : migrations.doubt[0] ? migrations.doubt : migrations.remark;

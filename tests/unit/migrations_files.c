@@ -99,8 +99,7 @@ static void ids_of_each_tool(void **state)
     (void)state;
     for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
         kit_fresh_directory();
-        for (int n = 0; n < FILES_MAX && rows[i].files[n]; n++)
-            kit_make(rows[i].files[n]);
+        kit_make_all(rows[i].files, UNIT_COUNT(rows[i].files));
         kit_ids(rows[i].tool, rows[i].tool, NULL, ids, sizeof ids);
         CHECK_TEXT(rows[i].tool, ids, rows[i].ids);
     }
@@ -216,8 +215,7 @@ static void others_are_mentioned(void **state)
         struct migrations migrations;
         const struct migrations_ask ask = {.tool = tool_find(rows[i].tool)};
         kit_fresh_directory();
-        for (int n = 0; n < FILES_MAX && rows[i].files[n]; n++)
-            kit_make(rows[i].files[n]);
+        kit_make_all(rows[i].files, UNIT_COUNT(rows[i].files));
         CHECK_NUMBER(rows[i].files[0], migrations_read(&migrations, &ask, &err), 0);
         CHECK_TEXT(rows[i].files[0], migrations.doubt, "");
         CHECK_TEXT(rows[i].files[0], migrations.remark, rows[i].remark);

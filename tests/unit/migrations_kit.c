@@ -21,6 +21,12 @@ void kit_make(const char *path)
     kit_make_of(path, "");
 }
 
+void kit_make_all(const char *const files[], size_t count)
+{
+    for (size_t i = 0; i < count && files[i]; i++)
+        kit_make(files[i]);
+}
+
 void kit_fresh_directory(void)
 {
     void *unused = NULL;

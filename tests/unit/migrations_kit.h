@@ -8,6 +8,9 @@
 void kit_make(const char *path);
 void kit_make_of(const char *path, const char *content);
 
+/* Makes the `count` empty files at most, up to a NULL. */
+void kit_make_all(const char *const files[], size_t count);
+
 /* Leaves the test's directory for a new, empty one. */
 void kit_fresh_directory(void);
 

@@ -7,6 +7,9 @@
 #define WORDS_MAX     10
 #define VARIABLES_MAX 6
 
+#define CHECK_VERB    "check", "--target=v1"
+#define NAMED         CHECK_VERB, "--name=shop"
+
 /* A command line without its argv[0], and an environment. */
 struct given {
     const char *words[WORDS_MAX];

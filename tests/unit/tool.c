@@ -178,8 +178,7 @@ static void files_of_a_project_tell(void **state)
         struct err err = {.text = ""};
         char why[100] = "";
         kit_fresh_directory();
-        for (size_t n = 0; n < UNIT_COUNT(rows[i].files) && rows[i].files[n]; n++)
-            kit_make(rows[i].files[n]);
+        kit_make_all(rows[i].files, UNIT_COUNT(rows[i].files));
         const struct tool *tool = tool_detect("bun run migrate", why, sizeof why, &err);
         CHECK_TEXT(rows[i].files[0], tool ? tool->name : NULL, rows[i].tool);
         CHECK(rows[i].files[0], !tool || strstr(why, "the file ") == why);

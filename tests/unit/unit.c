@@ -107,6 +107,7 @@ int main(void)
         unit_url_drivers,
         unit_mask,
         unit_options,
+        unit_options_files,
         unit_options_lock,
         unit_command,
         unit_environment,

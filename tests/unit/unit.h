@@ -29,6 +29,7 @@ int unit_migrations_faults(void);
 int unit_migrations_files(void);
 int unit_migrations_lists(void);
 int unit_options(void);
+int unit_options_files(void);
 int unit_options_lock(void);
 int unit_redis_client(void);
 int unit_redis_error(void);
