@@ -4,7 +4,6 @@ import signal
 
 import pytest
 
-from harness import processes
 from harness.redis_faults import assert_quarantined
 from harness.waiting import boottime_ns, eventually
 
@@ -22,8 +21,7 @@ def stage(redis_cluster, new_stage):
 def with_replica(stage, redises):
     """The same, where the gate's node has a replica that takes over by itself; stage.replica is that one."""
     owner = stage.cluster.owner()
-    stage.replica = redises(cluster_enabled="yes", cluster_announce_ip="127.0.0.1", cluster_node_timeout=2000,
-                            cluster_port=processes.free_port())
+    stage.replica = redises(cluster_enabled="yes", cluster_announce_ip="127.0.0.1", cluster_node_timeout=2000)
     node = owner.admin.execute_command("CLUSTER MYID")
     stage.replica.admin.execute_command("CLUSTER MEET", "127.0.0.1", owner.port, owner.settings["cluster-port"])
     eventually(lambda: node in str(stage.replica.admin.execute_command("CLUSTER NODES")), what="they know each other")

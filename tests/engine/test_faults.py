@@ -79,7 +79,7 @@ def test_paused_longer_than_the_lease(crowd):
     eventually(lambda: len(project.journal.starts()) == 2, what="another has taken over")
     leader.unpause()
     leader.wait_event("lost")
-    leader.wait_event("connected", nth=2)  # it looks again once the last process of its run is gone
+    leader.wait_event("waiting", token=2)  # it looks again once the last process of its run is gone
     project.release()
     project.expect_app(leader, waiter)
     assert_taken_over_dirty(project, waiter)

@@ -64,6 +64,8 @@ class Server:
                               "tls-key-file": tls.key, "tls-ca-cert-file": client_ca or tls.ca,
                               "tls-auth-clients": "yes" if client_ca else "no"}
         self.settings |= {name.replace("_", "-"): value for name, value in settings.items()}
+        if "cluster-enabled" in self.settings:  # the default of the bus, port + 10000, might be anybody's
+            self.settings["cluster-port"] = processes.free_port()
         self._clients, self._databases = {}, itertools.count()
         self.admin = self.client()
 

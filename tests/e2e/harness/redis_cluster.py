@@ -1,6 +1,5 @@
 """A Redis Cluster of three masters: each gate lives in the one slot that its name gives, on one of them."""
 
-from harness import processes
 from harness.redis import HARNESS, HARNESS_PASSWORD, Server
 from harness.redis_gate import Gate
 from harness.waiting import eventually
@@ -12,9 +11,8 @@ class RedisCluster:
     """Each server has a third of the slots; there are no replicas."""
 
     def __init__(self, root, kind="redis", **settings):
-        # The default of the bus, port + 10000, might be anybody's.
-        self.servers = [Server(root, kind, cluster_enabled="yes", cluster_announce_ip="127.0.0.1", cluster_node_timeout=2000,
-                               cluster_port=processes.free_port(), **settings) for _ in range(3)]
+        self.servers = [Server(root, kind, cluster_enabled="yes", cluster_announce_ip="127.0.0.1", cluster_node_timeout=2000, **settings)
+                        for _ in range(3)]
 
     def start(self):
         first, *others = self.servers
