@@ -1,5 +1,6 @@
 """Processes that we started, and nobody else's: found by a mark in their environment, ended by their pid."""
 
+import itertools
 import os
 import random
 import signal
@@ -65,10 +66,19 @@ def stop(process, *signals, patience=15):
             pass
 
 
+def _own_ports():
+    """The ports of this worker of the test run, below the ephemeral range: no other takes one before its server is there."""
+    first = 15000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 17 * 1000
+    return random.SystemRandom().sample(range(first, first + 1000), 1000)
+
+
+_ports = itertools.cycle(_own_ports())
+
+
 def free_port():
-    """A loopback port below the ephemeral range, so that it stays ours while a server restarts."""
+    """A loopback port that stays ours while a server restarts."""
     while True:
-        port = random.SystemRandom().randint(15000, 31999)
+        port = next(_ports)
         with socket.socket() as s:
             try:
                 s.bind(("0.0.0.0", port))
